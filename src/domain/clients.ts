@@ -1,0 +1,192 @@
+/** Clients: programs that may ask a user for a grant, and the exact callbacks they may be answered at. */
+import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
+import { type Sight, Table } from './table.ts'
+
+type RedirectFrom = 'settings' | 'operator'
+export type ClientEvent =
+  | {
+      type: 'ClientRegistered'
+      data: { client: string; clientId: string; name: string; secret: string; secretFrom: SecretFrom }
+    }
+  | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
+  | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
+  | { type: 'RedirectUriRequested'; data: { client: string; uri: string } }
+  | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
+  | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
+
+/** A secret made here is kept in the vault, so that it can be shown; one from the settings is known by digest only. */
+type SecretFrom = 'settings' | 'vault'
+
+export type Client = {
+  /** Daybook's own name for it, as events call it. */
+  readonly id: string
+  /** The `client_id` on the wire (RFC 6749 §2.2). */
+  readonly clientId: string
+  readonly name: string
+  /** SHA-256 of the client secret. */
+  readonly secret: string
+  readonly secretFrom: SecretFrom
+  readonly redirects: readonly { readonly uri: string; readonly from: RedirectFrom }[]
+  /** Callbacks that were asked for and that an operator may allow. `at` is when, in ms. */
+  readonly waiting: readonly { readonly uri: string; readonly at: number }[]
+  readonly createdAt: string
+}
+export type Clients = { readonly clients: Table<Client, 'clientId'> }
+
+export const tables = (sight: Sight): Clients => ({
+  clients: new Table<Client, 'clientId'>(sight, { clientId: (client) => client.clientId }),
+})
+
+const change = ({ clients }: Clients, id: string, to: (client: Client) => Partial<Client>): void => {
+  const client = clients.get(id)
+  if (client !== undefined) clients.set(id, { ...client, ...to(client) })
+}
+
+export const on: On<Clients, ClientEvent> = {
+  ClientRegistered: ({ clients }, { at, data: { client: id, clientId, name, secret, secretFrom } }) =>
+    clients.set(id, { id, clientId, name, secret, secretFrom, redirects: [], waiting: [], createdAt: at }),
+  ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
+  ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
+    change(rows, client, () => ({ secret, secretFrom })),
+  RedirectUriRequested: (rows, { at, data: { client, uri } }) =>
+    change(rows, client, ({ waiting }) => ({ waiting: [...waiting, { uri, at: Date.parse(at) }] })),
+  RedirectUriAllowed: (rows, { data: { client, uri, from } }) =>
+    change(rows, client, ({ redirects, waiting }) => ({
+      redirects: [...redirects.filter((redirect) => redirect.uri !== uri), { uri, from }],
+      waiting: waiting.filter((asked) => asked.uri !== uri),
+    })),
+  RedirectUriWithdrawn: (rows, { data: { client, uri } }) =>
+    change(rows, client, ({ redirects }) => ({ redirects: redirects.filter((redirect) => redirect.uri !== uri) })),
+}
+
+export const says: Says<ClientEvent> = {
+  ClientRegistered: ({ data }) => `registered the client ${data.name} as ${data.clientId}`,
+  ClientIdChanged: ({ data }, names) => `changed the client id of ${names.client(data.client)} to ${data.clientId}`,
+  ClientSecretRotated: ({ data }, names) =>
+    `gave ${names.client(data.client)} a new secret${data.secretFrom === 'settings' ? ' (from the settings)' : ''}`,
+  RedirectUriRequested: ({ data }, names) => `asked to answer ${names.client(data.client)} at ${data.uri}`,
+  RedirectUriAllowed: ({ data }, names) => `allowed ${names.client(data.client)} the callback ${data.uri}`,
+  RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
+}
+
+/** A callback that nobody allowed is forgotten after a day, so that strangers cannot fill the places for ever. */
+const WAITING_TTL_MS = 86_400_000
+/** How many callbacks a client may have waiting. */
+export const MAX_WAITING = 20
+
+export function sweep({ clients }: Clients, now: number): void {
+  for (const [id, client] of clients.entries()) {
+    const waiting = client.waiting.filter((asked) => asked.at + WAITING_TTL_MS > now)
+    if (waiting.length < client.waiting.length) clients.set(id, { ...client, waiting })
+  }
+}
+
+/** The pre-registered client. */
+export const CHATGPT = 'chatgpt'
+
+/** Where the vault keeps a client's secret that was made here. */
+export const clientSecretName = (client: string): string => `client-secret/${client}`
+
+/** By Daybook's own name or by `client_id`. */
+export const findClient = ({ clients }: Clients, id: string): Client | undefined =>
+  clients.get(id) ?? clients.by('clientId', id)[0]
+
+/** By `client_id` alone: what a stranger may name. */
+export const clientByClientId = ({ clients }: Clients, clientId: string): Client | undefined =>
+  clients.by('clientId', clientId)[0]
+
+/** Simple string comparison (RFC 6749 §3.1.2.3, RFC 9700 §2.1). */
+export const isAllowedRedirect = (client: Client, uri: string): boolean =>
+  client.redirects.some((redirect) => redirect.uri === uri)
+
+/** An absolute https URI, or http on loopback, without fragment or user information (RFC 6749 §3.1.2, RFC 8252 §7.3). */
+export function isRedirectUri(uri: string): boolean {
+  if (uri.length > 2048 || /[^\x21-\x7e]/.test(uri) || uri.includes('#') || !URL.canParse(uri)) return false
+  const { protocol, hostname, username, password } = new URL(uri)
+  if (username !== '' || password !== '') return false
+  return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+}
+
+/** Is this a place where ChatGPT takes its answers? Only such a callback may wait for an operator. */
+export function isChatGptCallback(uri: string): boolean {
+  if (!isRedirectUri(uri)) return false
+  const url = new URL(uri)
+  return ['https://chat.openai.com', 'https://chatgpt.com'].includes(url.origin) && url.href === uri
+}
+
+type Settle = {
+  /** From the settings; what they do not give is `undefined`. */
+  clientId: string | undefined
+  secret: string | undefined
+  redirects: readonly string[]
+  /** Fresh values, used where the settings give none and none exist yet. `digest` is of `secret`. */
+  made: { clientId: string; secret: string; digest: string }
+}
+
+/** Makes the ChatGPT client what the settings say, recording only what differs. `secret` is a digest. */
+export function settleChatGpt(rows: Clients, { clientId, secret, redirects, made }: Settle): Decision<ClientEvent> {
+  const client = CHATGPT
+  const known = rows.clients.get(client)
+  const facts: ClientEvent[] = []
+  const own = { secret: made.digest, secretFrom: 'vault' } as const
+  const settings = secret === undefined ? undefined : ({ secret, secretFrom: 'settings' } as const)
+  let kept: string | undefined | false = false
+  if (known === undefined) {
+    const data = { client, clientId: clientId ?? made.clientId, name: 'ChatGPT', ...(settings ?? own) }
+    facts.push({ type: 'ClientRegistered', data })
+    if (settings === undefined) kept = made.secret
+  } else {
+    if (clientId !== undefined && clientId !== known.clientId)
+      facts.push({ type: 'ClientIdChanged', data: { client, clientId } })
+    if (settings !== undefined && (settings.secret !== known.secret || known.secretFrom !== 'settings')) {
+      facts.push({ type: 'ClientSecretRotated', data: { client, ...settings } })
+      kept = undefined
+    } else if (settings === undefined && known.secretFrom === 'settings') {
+      facts.push({ type: 'ClientSecretRotated', data: { client, ...own } })
+      kept = made.secret
+    }
+  }
+  const before = known?.redirects ?? []
+  for (const uri of new Set(redirects))
+    if (!before.some((redirect) => redirect.uri === uri))
+      facts.push({ type: 'RedirectUriAllowed', data: { client, uri, from: 'settings' } })
+  for (const { uri, from } of before)
+    if (from === 'settings' && !redirects.includes(uri))
+      facts.push({ type: 'RedirectUriWithdrawn', data: { client, uri } })
+  return accept(facts, undefined, kept === false ? {} : { [clientSecretName(client)]: kept })
+}
+
+type AskRedirect = { client: string; uri: string }
+
+/**
+ * Somebody came with a callback that nobody allowed. Refuses in any case: `redirect_waiting` when an operator can now
+ * allow it, `redirect_waiting_full` when too many wait already, `redirect_unregistered` when it is not ChatGPT's.
+ */
+export function requestRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent, never> {
+  const found = rows.clients.get(client)
+  if (found === undefined || found.id !== CHATGPT || !isChatGptCallback(uri)) return refuse('redirect_unregistered')
+  if (found.waiting.some((asked) => asked.uri === uri)) return refuse('redirect_waiting')
+  if (found.waiting.length >= MAX_WAITING) return refuse('redirect_waiting_full')
+  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data: { client, uri } })
+}
+
+/** Refuses `client_unknown`, `redirect_invalid`, `redirect_already_allowed`. */
+export function allowRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent> {
+  const found = findClient(rows, client)
+  if (found === undefined) return refuse('client_unknown')
+  if (!isRedirectUri(uri)) return refuse('redirect_invalid')
+  if (isAllowedRedirect(found, uri)) return refuse('redirect_already_allowed')
+  return accept([{ type: 'RedirectUriAllowed', data: { client: found.id, uri, from: 'operator' } }], undefined)
+}
+
+/** Refuses `client_unknown`, and `secret_from_settings` where the settings would put the old one back. */
+export function rotateSecret(
+  rows: Clients,
+  input: { client: string; secret: string; digest: string },
+): Decision<ClientEvent, Client> {
+  const found = findClient(rows, input.client)
+  if (found === undefined) return refuse('client_unknown')
+  if (found.secretFrom === 'settings') return refuse('secret_from_settings')
+  const data = { client: found.id, secret: input.digest, secretFrom: 'vault' } as const
+  return accept([{ type: 'ClientSecretRotated', data }], found, { [clientSecretName(found.id)]: input.secret })
+}

@@ -1,0 +1,201 @@
+/** Consents: an authorization request while its user decides about it (RFC 6749 §4.1.1, §4.1.2). */
+import { type Client, type Clients, clientByClientId, isAllowedRedirect } from './clients.ts'
+import type { CodeIssued } from './grants.ts'
+import type { SessionEvent } from './sessions.ts'
+import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
+import { type Sight, Table } from './table.ts'
+import type { UserEvent } from './users.ts'
+
+export type ConsentEvent =
+  | {
+      type: 'ConsentRequested'
+      data: { request: string; user: string; session: string; expiresAt: number } & Asked
+      /** `state` belongs to the client's session: it is given back and told to nobody else. */
+      personal: { state: string | null }
+    }
+  | { type: 'ConsentGranted'; data: { request: string; user: string; client: string; scope: string; grant: string } }
+  | { type: 'ConsentDenied'; data: { request: string; user: string; client: string } }
+
+/** What a client asks a user for. `challenge` is the S256 code challenge (RFC 7636), `resource` the audience (RFC 8707). */
+export type Asked = {
+  readonly client: string
+  readonly redirectUri: string
+  readonly scope: string
+  readonly challenge: string | null
+  readonly resource: string | null
+}
+
+export type Consent = Asked & {
+  readonly user: string
+  readonly session: string
+  readonly expiresAt: number
+  readonly sealed: Sealed<{ state: string | null }>
+}
+export type Consents = { readonly consents: Table<Consent, 'user' | 'session'> }
+
+export const tables = (sight: Sight): Consents => ({
+  consents: new Table<Consent, 'user' | 'session'>(sight, {
+    user: (consent) => consent.user,
+    session: (consent) => consent.session,
+  }),
+})
+
+/** How many requests one session may have open, as in as many tabs; the oldest gives way. */
+const MAX_OPEN_PER_SESSION = 10
+
+type Ends =
+  | Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
+  | Extract<SessionEvent, { type: 'SignedOut' }>
+export const on: On<Consents, ConsentEvent | Ends> = {
+  ConsentRequested({ consents }, { sealed, data: { request, ...rest } }) {
+    const open = consents.keysBy('session', rest.session)
+    if (open.length >= MAX_OPEN_PER_SESSION) consents.delete(open.sort()[0]!)
+    consents.set(request, { ...rest, sealed })
+  },
+  ConsentGranted: ({ consents }, { data }) => consents.delete(data.request),
+  ConsentDenied: ({ consents }, { data }) => consents.delete(data.request),
+  UserRevoked: ({ consents }, { data }) => consents.deleteBy('user', data.user),
+  PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
+  SignedOut: ({ consents }, { data }) => consents.deleteBy('session', data.session),
+}
+
+export const says: Says<ConsentEvent> = {
+  ConsentRequested: ({ data }, names) =>
+    `was asked by ${names.client(data.client)} for ${scopeWords(data.scope).join(' and ')}`,
+  ConsentGranted: ({ data }, names) => `let ${names.client(data.client)} ${scopeWords(data.scope).join(' and ')}`,
+  ConsentDenied: ({ data }, names) => `refused ${names.client(data.client)}`,
+}
+
+export function sweep({ consents }: Consents, now: number): void {
+  for (const [key, consent] of consents.entries()) if (consent.expiresAt <= now) consents.delete(key)
+}
+
+/** What can be asked for, in words for the user. */
+const SCOPES: { readonly [scope: string]: string } = {
+  'todos:read': 'see your to-dos',
+  'todos:write': 'add to-dos and delete them',
+}
+export const SCOPE_NAMES: readonly string[] = Object.keys(SCOPES)
+/** An empty scope means all of it (RFC 6749 §3.3: the default is the server's to define). */
+export const DEFAULT_SCOPE = SCOPE_NAMES.join(' ')
+
+/** A scope in words for the user, one a permission. */
+export const scopeWords = (scope: string): string[] => scope.split(' ').map((name) => SCOPES[name] ?? name)
+
+/** The scope asked for in canonical order, the default for none, `undefined` when it is malformed or unknown. */
+export function normalizeScope(asked: string | undefined): string | undefined {
+  if (asked === undefined || asked === '') return DEFAULT_SCOPE
+  const names = asked.split(' ')
+  if (names.some((name) => !Object.hasOwn(SCOPES, name))) return undefined
+  return SCOPE_NAMES.filter((name) => names.includes(name)).join(' ')
+}
+
+/** RFC 7636 §4.1–4.2: an S256 challenge is 32 bytes in unpadded base64url. */
+const isChallenge = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text)
+
+/** How an authorization request is answered, before anybody is asked. */
+export type Examined =
+  /** Nothing in the request can be trusted with a redirect: tell the person (RFC 6749 §4.1.2.1). */
+  | { readonly page: Reason; readonly client?: Client; readonly redirectUri?: string }
+  /** The redirect URI is the client's own, so the client is told. */
+  | {
+      readonly error: string
+      readonly description: string
+      readonly redirectUri: string
+      readonly state: string | null
+    }
+  | { readonly asked: Asked; readonly client: Client; readonly state: string | null }
+
+/**
+ * RFC 6749 §4.1.1 with RFC 7636 and RFC 8707, as a table of steps from "who asks" to "what for".
+ * @param parameters every value of every query parameter
+ * @param audiences the resources that tokens may be bound to
+ */
+export function examineRequest(
+  rows: Clients,
+  parameters: ReadonlyMap<string, readonly string[]>,
+  audiences: readonly string[],
+): Examined {
+  const values = (name: string): readonly string[] => parameters.get(name) ?? []
+  // RFC 6749 §3.1: "Parameters sent without a value MUST be treated as if they were omitted."
+  const one = (name: string): string | undefined => values(name)[0] || undefined
+  // RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
+  if (values('client_id').length > 1 || values('redirect_uri').length > 1) return { page: 'request_malformed' }
+  const clientId = one('client_id')
+  const client = clientId === undefined ? undefined : clientByClientId(rows, clientId)
+  if (client === undefined) return { page: 'client_unknown' }
+  const redirectUri = one('redirect_uri')
+  if (redirectUri === undefined) return { page: 'redirect_unregistered', client }
+  if (!isAllowedRedirect(client, redirectUri)) return { page: 'redirect_unregistered', client, redirectUri }
+
+  const state = values('state').length === 1 ? values('state')[0]! : null
+  const fail = (error: string, description: string): Examined => ({ error, description, redirectUri, state })
+  const twice = REQUEST_PARAMETERS.find((name) => values(name).length > 1)
+  if (twice !== undefined) return fail('invalid_request', `${twice} is given more than once`)
+  const responseType = one('response_type')
+  if (responseType === undefined) return fail('invalid_request', 'response_type is missing')
+  if (responseType !== 'code') return fail('unsupported_response_type', 'only response_type=code is supported')
+  const scope = normalizeScope(one('scope'))
+  if (scope === undefined) return fail('invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`)
+  const [challenge, method] = [one('code_challenge'), one('code_challenge_method')]
+  // RFC 7636 §4.3: an absent method means "plain", which this server does not take (RFC 9700 §2.1.1).
+  if ((challenge !== undefined || method !== undefined) && method !== 'S256')
+    return fail('invalid_request', 'code_challenge_method must be S256')
+  if (method !== undefined && (challenge === undefined || !isChallenge(challenge)))
+    return fail('invalid_request', 'code_challenge must be 43 characters of base64url')
+  const resource = one('resource')
+  if (resource !== undefined && !audiences.includes(resource))
+    return fail('invalid_target', 'resource is not served here')
+  const asked = { client: client.id, redirectUri, scope, challenge: challenge ?? null, resource: resource ?? null }
+  return { asked, client, state }
+}
+
+const REQUEST_PARAMETERS = ['response_type', 'scope', 'state', 'code_challenge', 'code_challenge_method', 'resource']
+
+type Request = { request: string; user: string; session: string; asked: Asked; state: string | null; expiresAt: number }
+
+/** Keeps the request as it was examined: what the page sends back later decides nothing but yes or no. */
+export function requestConsent(_rows: Consents, input: Request): Decision<ConsentEvent> {
+  const { asked, state, ...rest } = input
+  return accept([{ type: 'ConsentRequested', data: { ...rest, ...asked }, personal: { state } }], undefined)
+}
+
+type Answer = { request: string; session: string; grant: string; code: string; codeExpiresAt: number }
+export type Answered = { redirectUri: string; state: string | null }
+
+const openConsent = (rows: Consents & Clients, { request, session }: Answer, now: number): Consent | undefined => {
+  const consent = rows.consents.get(request)
+  if (consent === undefined || consent.session !== session || consent.expiresAt <= now) return undefined
+  const client = rows.clients.get(consent.client)
+  return client !== undefined && isAllowedRedirect(client, consent.redirectUri) ? consent : undefined
+}
+
+/** Refuses `consent_unknown`: never asked, asked of another session, answered, expired, or no longer allowed. */
+export function grantConsent(
+  rows: Consents & Clients,
+  input: Answer,
+  now: number,
+): Decision<ConsentEvent | CodeIssued, Answered> {
+  const consent = openConsent(rows, input, now)
+  if (consent === undefined) return refuse('consent_unknown')
+  const { request, grant, code, codeExpiresAt: expiresAt } = input
+  const { user, client, redirectUri, scope, challenge, resource } = consent
+  return accept(
+    [
+      { type: 'ConsentGranted', data: { request, user, client, scope, grant } },
+      { type: 'CodeIssued', data: { code, grant, user, client, redirectUri, scope, challenge, resource, expiresAt } },
+    ],
+    { redirectUri, state: consent.sealed.open?.state ?? null },
+  )
+}
+
+/** Refuses `consent_unknown`, as `grantConsent` does. */
+export function denyConsent(rows: Consents & Clients, input: Answer, now: number): Decision<ConsentEvent, Answered> {
+  const consent = openConsent(rows, input, now)
+  if (consent === undefined) return refuse('consent_unknown')
+  const { user, client, redirectUri } = consent
+  return accept([{ type: 'ConsentDenied', data: { request: input.request, user, client } }], {
+    redirectUri,
+    state: consent.sealed.open?.state ?? null,
+  })
+}

@@ -1,0 +1,231 @@
+/** Grants: what a client may do for a user, from the code to the last refresh (RFC 6749 §4.1.3, §5, §6). */
+import { type Asked, normalizeScope } from './consents.ts'
+import { accept, type Decision, type On, type Reason, refuse, type Says } from './shape.ts'
+import { type Sight, Table } from './table.ts'
+import type { User, UserEvent, Users } from './users.ts'
+
+/** Codes and tokens stand in events and rows as SHA-256 digests. Times are ms since 1970. */
+export type CodeIssued = {
+  type: 'CodeIssued'
+  data: { code: string; grant: string; user: string; expiresAt: number } & Asked
+}
+type Pair = { access: string; accessExpiresAt: number; refresh: string; refreshExpiresAt: number; scope: string }
+type Ids = { grant: string; user: string; client: string }
+export type GrantEvent =
+  | CodeIssued
+  | { type: 'CodeReplayed'; data: { code: string } & Ids }
+  | { type: 'TokenIssued'; data: { code: string; resource: string | null; grantExpiresAt: number } & Ids & Pair }
+  | { type: 'TokenRefreshed'; data: { from: string } & Ids & Pair }
+  | { type: 'TokenReplayed'; data: { refresh: string } & Ids }
+
+type Code = Asked & { grant: string; user: string; expiresAt: number; redeemed: boolean }
+type Grant = {
+  user: string
+  client: string
+  scope: string
+  resource: string | null
+  createdAt: string
+  expiresAt: number
+}
+type Access = { kind: 'access'; grant: string; scope: string; expiresAt: number; parent?: undefined }
+type Refresh = {
+  kind: 'refresh'
+  grant: string
+  expiresAt: number
+  /** The refresh token this one was given for; the first of a grant has none. */
+  parent?: string
+  /** When it was first exchanged for a successor. */
+  rotatedAt?: number
+  /** One of its successors has been used: from then on, showing it again is a replay. */
+  spent?: boolean
+}
+export type Grants = {
+  readonly codes: Table<Readonly<Code>, 'user' | 'grant'>
+  readonly grants: Table<Readonly<Grant>, 'user'>
+  readonly tokens: Table<Readonly<Access | Refresh>, 'grant' | 'parent'>
+}
+
+export const tables = (sight: Sight): Grants => ({
+  codes: new Table<Readonly<Code>, 'user' | 'grant'>(sight, { user: (code) => code.user, grant: (code) => code.grant }),
+  grants: new Table<Readonly<Grant>, 'user'>(sight, { user: (grant) => grant.user }),
+  tokens: new Table<Readonly<Access | Refresh>, 'grant' | 'parent'>(sight, {
+    grant: (token) => token.grant,
+    parent: (token) => token.parent,
+  }),
+})
+
+function endGrant({ codes, grants, tokens }: Grants, grant: string): void {
+  grants.delete(grant)
+  codes.deleteBy('grant', grant)
+  tokens.deleteBy('grant', grant)
+}
+
+function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pair, parent?: string): void {
+  tokens.set(pair.access, { kind: 'access', grant, scope: pair.scope, expiresAt: pair.accessExpiresAt })
+  const refresh = { kind: 'refresh', grant, expiresAt: pair.refreshExpiresAt } as const
+  tokens.set(pair.refresh, parent === undefined ? refresh : { ...refresh, parent })
+}
+
+/** The first successor to be used becomes the lineage: its siblings go, and its parent is spent. */
+function settleLineage({ tokens }: Grants, used: string, parent: string | undefined): void {
+  if (parent === undefined) return
+  const before = tokens.get(parent)
+  if (before?.kind === 'refresh') tokens.set(parent, { ...before, spent: true })
+  for (const sibling of tokens.keysBy('parent', parent)) if (sibling !== used) tokens.delete(sibling)
+}
+
+type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
+export const on: On<Grants, GrantEvent | Ends> = {
+  CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
+  CodeReplayed: (rows, { data }) => endGrant(rows, data.grant),
+  TokenIssued(rows, { at, data }) {
+    const code = rows.codes.get(data.code)
+    if (code !== undefined) rows.codes.set(data.code, { ...code, redeemed: true })
+    const { grant, user, client, scope, resource, grantExpiresAt: expiresAt } = data
+    rows.grants.set(grant, { user, client, scope, resource, createdAt: at, expiresAt })
+    addPair(rows, data)
+  },
+  TokenRefreshed(rows, { at, data }) {
+    const used = rows.tokens.get(data.from)
+    if (used?.kind === 'refresh') {
+      if (used.rotatedAt === undefined) rows.tokens.set(data.from, { ...used, rotatedAt: Date.parse(at) })
+      settleLineage(rows, data.from, used.parent)
+    }
+    addPair(rows, data, data.from)
+  },
+  TokenReplayed: (rows, { data }) => endGrant(rows, data.grant),
+  UserRevoked(rows, { data }) {
+    for (const grant of rows.grants.keysBy('user', data.user)) endGrant(rows, grant)
+    rows.codes.deleteBy('user', data.user)
+  },
+  // What was about to be given is not; what apps already hold stays until it is disconnected.
+  PasswordChanged({ codes }, { data }) {
+    for (const key of codes.keysBy('user', data.user)) if (!codes.get(key)!.redeemed) codes.delete(key)
+  },
+}
+
+export const says: Says<GrantEvent> = {
+  CodeIssued: ({ data }, names) => `was given a code for ${names.client(data.client)}`,
+  CodeReplayed: ({ data }, names) =>
+    `showed a used code of ${names.user(data.user)} again: all that it had given was ended`,
+  TokenIssued: ({ data }, names) => `redeemed a code of ${names.user(data.user)} for tokens`,
+  TokenRefreshed: ({ data }, names) => `refreshed the tokens for ${names.user(data.user)}`,
+  TokenReplayed: ({ data }, names) =>
+    `showed a used refresh token of ${names.user(data.user)} again: all tokens of that grant were ended`,
+}
+
+/** A redeemed code is remembered as long as what it gave, so that a replay is known whenever it comes. */
+export function sweep(rows: Grants, now: number): void {
+  for (const [key, grant] of rows.grants.entries()) if (grant.expiresAt <= now) endGrant(rows, key)
+  for (const [key, code] of rows.codes.entries()) if (!code.redeemed && code.expiresAt <= now) rows.codes.delete(key)
+  for (const [key, token] of rows.tokens.entries()) if (token.expiresAt <= now) rows.tokens.delete(key)
+}
+
+/** A new pair of tokens, digests only, and how long they hold. */
+type Made = { access: string; refresh: string; accessTtlMs: number; refreshIdleTtlMs: number }
+
+const pairUntil = (made: Made, scope: string, grantExpiresAt: number, now: number): Pair => ({
+  access: made.access,
+  accessExpiresAt: Math.min(now + made.accessTtlMs, grantExpiresAt),
+  refresh: made.refresh,
+  refreshExpiresAt: Math.min(now + made.refreshIdleTtlMs, grantExpiresAt),
+  scope,
+})
+
+/** What the token response tells (RFC 6749 §5.1). */
+export type Given = { scope: string; accessExpiresAt: number; now: number }
+
+export type Redeem = Made & {
+  code: string
+  client: string
+  redirectUri: string
+  /** S256 of the verifier that came, `null` where none came, `malformed` where it is none (RFC 7636 §4.1). */
+  challenge: string | null | 'malformed'
+  /** The `resource` that came, which must be the code's (RFC 8707 §2.2). */
+  resource: string | undefined
+  refreshMaxTtlMs: number
+}
+
+/** RFC 6749 §4.1.3 with RFC 7636 §4.6. Only a redemption consumes the code; only a replay ends what it gave. */
+export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<GrantEvent, Given> {
+  const code = rows.codes.get(input.code)
+  if (code === undefined) return refuse('code_unknown')
+  if (code.client !== input.client) return refuse('client_mismatch')
+  const { grant, user, client, scope, resource } = code
+  if (code.redeemed)
+    return refuse<GrantEvent>('code_replayed', {
+      type: 'CodeReplayed',
+      data: { code: input.code, grant, user, client },
+    })
+  if (now >= code.expiresAt) return refuse('code_expired')
+  if (code.redirectUri !== input.redirectUri) return refuse('redirect_mismatch')
+  if (code.challenge !== input.challenge) return refuse('verifier_mismatch')
+  if (input.resource !== undefined && input.resource !== resource) return refuse('resource_mismatch')
+  const grantExpiresAt = now + input.refreshMaxTtlMs
+  const pair = pairUntil(input, scope, grantExpiresAt, now)
+  return accept(
+    [{ type: 'TokenIssued', data: { code: input.code, grant, user, client, resource, grantExpiresAt, ...pair } }],
+    { scope, accessExpiresAt: pair.accessExpiresAt, now },
+  )
+}
+
+/** For so long after its first use a refresh token may be used again: parallel refreshes are ordinary, not theft. */
+export const REFRESH_GRACE_MS = 60_000
+
+export type RefreshInput = Made & {
+  refresh: string
+  from: string
+  client: string
+  scope: string | undefined
+  resource: string | undefined
+}
+
+/** RFC 6749 §6, rotating with reuse detection (RFC 9700 §4.14.2). */
+export function refreshTokens(rows: Grants, input: RefreshInput, now: number): Decision<GrantEvent, Given> {
+  const token = rows.tokens.get(input.from)
+  const grant = token?.kind === 'refresh' ? rows.grants.get(token.grant) : undefined
+  if (token?.kind !== 'refresh' || grant === undefined) return refuse('refresh_unknown')
+  if (grant.client !== input.client) return refuse('client_mismatch')
+  const ids = { grant: token.grant, user: grant.user, client: grant.client }
+  if (now >= token.expiresAt || now >= grant.expiresAt) return refuse('refresh_expired')
+  const pastGrace = token.rotatedAt !== undefined && now >= token.rotatedAt + REFRESH_GRACE_MS
+  if (token.spent || pastGrace)
+    return refuse<GrantEvent>('refresh_replayed', { type: 'TokenReplayed', data: { refresh: input.from, ...ids } })
+  if (input.resource !== undefined && input.resource !== grant.resource) return refuse('resource_mismatch')
+  const scope = narrower(input.scope, grant.scope)
+  if (scope === undefined) return refuse('scope_invalid')
+  const pair = pairUntil(input, scope, grant.expiresAt, now)
+  return accept([{ type: 'TokenRefreshed', data: { from: input.from, ...ids, ...pair } }], {
+    scope,
+    accessExpiresAt: pair.accessExpiresAt,
+    now,
+  })
+}
+
+/** RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and if omitted is the one granted. */
+function narrower(asked: string | undefined, granted: string): string | undefined {
+  if (asked === undefined || asked === '') return granted
+  const scope = normalizeScope(asked)
+  const had = granted.split(' ')
+  return scope?.split(' ').every((name) => had.includes(name)) ? scope : undefined
+}
+
+export type Bearer = { user: User; grant: string; client: string; scope: string }
+
+/** Whom an access token speaks for. @param audiences the resources that this route answers as. */
+export function authenticate(
+  rows: Grants & Users,
+  access: string,
+  audiences: readonly string[],
+  now: number,
+): Bearer | Reason {
+  const token = rows.tokens.get(access)
+  const grant = token?.kind === 'access' ? rows.grants.get(token.grant) : undefined
+  if (token?.kind !== 'access' || grant === undefined) return 'token_unknown'
+  if (now >= token.expiresAt || now >= grant.expiresAt) return 'token_unknown'
+  // RFC 8707 §2: a token that was bound to a resource is good for exactly that.
+  if (grant.resource !== null && !audiences.includes(grant.resource)) return 'token_unknown'
+  const user = rows.users.get(grant.user)
+  if (!user?.active) return 'token_unknown'
+  return { user, grant: token.grant, client: grant.client, scope: token.scope }
+}

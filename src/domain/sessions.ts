@@ -1,0 +1,84 @@
+/** Sessions: a person's browser that has signed in. A session is known by the digest of its cookie. */
+import { accept, type Decision, type On, refuse, type Says, type Sealed, type Trace } from './shape.ts'
+import { type Sight, Table } from './table.ts'
+import type { User, UserEvent, Users } from './users.ts'
+
+export type SessionEvent =
+  | { type: 'SignedIn'; data: { user: string; session: string; expiresAt: number } }
+  | { type: 'SignInFailed'; data: { user?: string; cause: 'unknown_user' | 'wrong_password' | 'revoked_user' } }
+  | { type: 'SignedOut'; data: { user: string; session: string } }
+
+export type Session = {
+  readonly user: string
+  readonly expiresAt: number
+  readonly createdAt: string
+  readonly sealed: Sealed<Trace> | undefined
+}
+export type Sessions = { readonly sessions: Table<Session, 'user'> }
+
+export const tables = (sight: Sight): Sessions => ({
+  sessions: new Table<Session, 'user'>(sight, { user: (session) => session.user }),
+})
+
+type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
+export const on: On<Sessions, SessionEvent | Ends> = {
+  SignedIn: ({ sessions }, { at, sealed, data: { user, session, expiresAt } }) =>
+    sessions.set(session, { user, expiresAt, createdAt: at, sealed }),
+  SignInFailed: () => {},
+  SignedOut: ({ sessions }, { data }) => sessions.delete(data.session),
+  UserRevoked: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
+  PasswordChanged: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
+}
+
+const causes = { unknown_user: 'no such user', wrong_password: 'wrong password', revoked_user: 'revoked user' }
+export const says: Says<SessionEvent> = {
+  SignedIn: ({ data }, names) => `signed in as ${names.user(data.user)}`,
+  SignInFailed: ({ data }, names) =>
+    `failed to sign in${data.user === undefined ? '' : ` as ${names.user(data.user)}`}: ${causes[data.cause]}`,
+  SignedOut: () => 'signed out',
+}
+
+export function sweep({ sessions }: Sessions, now: number): void {
+  for (const [key, session] of sessions.entries()) if (session.expiresAt <= now) sessions.delete(key)
+}
+
+/** The user of a live session, or nothing. */
+export function sessionUser(rows: Users & Sessions, session: string, now: number): User | undefined {
+  const found = rows.sessions.get(session)
+  if (found === undefined || found.expiresAt <= now) return undefined
+  const user = rows.users.get(found.user)
+  return user?.active ? user : undefined
+}
+
+type SignIn = {
+  /** Whom the identifier named, and whether the password was right; both may be wrong without the answer telling. */
+  user: string | undefined
+  passwordRight: boolean
+  /** How many times that password had been changed when it was verified. */
+  passwordChanges: number
+  session: string
+  expiresAt: number
+}
+
+/** Verifying takes a while; this decides on what holds now. Refuses `credentials_wrong`, and records why. */
+export function signIn(rows: Users, input: SignIn): Decision<SessionEvent> {
+  const user = input.user === undefined ? undefined : rows.users.get(input.user)
+  if (user === undefined) return fail({ cause: 'unknown_user' })
+  if (!input.passwordRight || user.passwordChanges !== input.passwordChanges)
+    return fail({ user: user.id, cause: 'wrong_password' })
+  if (!user.active) return fail({ user: user.id, cause: 'revoked_user' })
+  const { session, expiresAt } = input
+  return accept([{ type: 'SignedIn', data: { user: user.id, session, expiresAt } }], undefined)
+}
+
+const fail = (data: Extract<SessionEvent, { type: 'SignInFailed' }>['data']): Decision<SessionEvent> =>
+  refuse<SessionEvent>('credentials_wrong', { type: 'SignInFailed', data })
+
+/** Signing out twice is signing out. */
+export function signOut({ sessions }: Sessions, session: string): Decision<SessionEvent> {
+  const found = sessions.get(session)
+  return accept(
+    found === undefined ? [] : [{ type: 'SignedOut', data: { user: found.user, session } } as const],
+    undefined,
+  )
+}

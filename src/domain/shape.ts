@@ -1,0 +1,123 @@
+/** What every room of the domain is made of: facts as drafted, events as recorded, decisions and refusals. */
+
+/** Who did it. A user stands here by immutable id, never by name. */
+export type Actor = { readonly kind: 'user' | 'client' | 'operator' | 'system' | 'anonymous'; readonly id: string }
+
+/** How it came: the request, the client it came through, ChatGPT's conversation. What is not known is absent. */
+export type Via = { readonly request?: string; readonly client?: string; readonly conversation?: string }
+
+/** Where a request came from. Personal, so always sealed. */
+export type Trace = { readonly ip?: string; readonly agent?: string }
+
+/** Personal text, sealed at rest under its user's key and opened when first read; `undefined` once that key is erased. */
+export interface Sealed<T extends object> {
+  readonly open: T | undefined
+}
+
+/** A fact as a decision drafts it. Numbers in `data` are integers; personal text stands only in `personal`. */
+export type Fact = { readonly type: string; readonly data: object; readonly personal?: object }
+
+/** A fact as it stands in the book. `at` is RFC 3339 UTC with milliseconds. */
+export type Recorded<F extends Fact> = F extends Fact
+  ? {
+      readonly seq: number
+      readonly id: string
+      readonly at: string
+      readonly type: F['type']
+      readonly actor: Actor
+      readonly via: Via
+      readonly data: F['data']
+    } & (F extends { readonly personal: infer P extends object }
+      ? { readonly sealed: Sealed<P & Trace> }
+      : { readonly sealed?: Sealed<Trace> })
+  : never
+
+/** Changes to the vault that belong to a decision: a name and its new value, `undefined` to delete it. */
+export type Keeps = { readonly [name: string]: string | undefined }
+
+/**
+ * The answer to a request to change something: the facts to record and a result, or the reason why not.
+ * A refusal may leave facts behind: a replayed code both fails and ends what it had given (RFC 6749 §4.1.2).
+ */
+export type Decision<F extends Fact, T = undefined> =
+  | { readonly facts: readonly F[]; readonly result: T; readonly keeps?: Keeps; readonly refusal?: undefined }
+  | { readonly facts: readonly F[]; readonly refusal: Reason }
+
+export const accept = <F extends Fact, T>(facts: readonly F[], result: T, keeps: Keeps = {}): Decision<F, T> => ({
+  facts,
+  result,
+  keeps,
+})
+export const refuse = <F extends Fact>(refusal: Reason, ...facts: F[]): Decision<F, never> => ({ facts, refusal })
+
+/** What each event changes. Never refuses and never throws: it has already happened. */
+export type On<Rows, F extends Fact> = {
+  readonly [T in F['type']]: (rows: Rows, event: Recorded<Extract<F, { type: T }>>) => void
+}
+
+/** Names for the ids in an event, as far as they are still known. */
+export type Names = { user(id: string): string; client(id: string): string }
+
+/** What each event says to a person who reads the audit: the rest of a sentence that begins with the actor. */
+export type Says<F extends Fact> = {
+  readonly [T in F['type']]: (event: Recorded<Extract<F, { type: T }>>, names: Names) => string
+}
+
+/** Every way Daybook says no, in its own words; `http/errors.ts` turns them into statuses and wire words. */
+export type Reason =
+  // the request itself
+  | 'request_malformed'
+  | 'request_too_large'
+  | 'media_type_unsupported'
+  | 'route_unknown'
+  | 'method_not_allowed'
+  | 'form_foreign'
+  | 'book_unavailable'
+  // people
+  | 'username_invalid'
+  | 'username_taken'
+  | 'email_invalid'
+  | 'email_taken'
+  | 'password_length'
+  | 'credentials_wrong'
+  | 'signup_closed'
+  | 'user_unknown'
+  | 'user_already_revoked'
+  | 'user_not_revoked'
+  // clients and their callbacks
+  | 'client_unknown'
+  | 'client_unauthenticated'
+  | 'secret_from_settings'
+  | 'redirect_invalid'
+  | 'redirect_unregistered'
+  | 'redirect_waiting'
+  | 'redirect_waiting_full'
+  | 'redirect_already_allowed'
+  // consents, codes and tokens
+  | 'consent_unknown'
+  | 'decision_missing'
+  | 'grant_type_unsupported'
+  | 'scope_invalid'
+  | 'code_unknown'
+  | 'code_expired'
+  | 'code_replayed'
+  | 'client_mismatch'
+  | 'redirect_mismatch'
+  | 'verifier_mismatch'
+  | 'resource_mismatch'
+  | 'refresh_unknown'
+  | 'refresh_expired'
+  | 'refresh_replayed'
+  // bearers
+  | 'token_missing'
+  | 'token_unknown'
+  | 'scope_insufficient'
+  // to-dos
+  | 'list_invalid'
+  | 'list_foreign'
+  | 'list_full'
+  | 'todo_text_invalid'
+  | 'todo_too_long'
+  | 'todo_index_invalid'
+  | 'todo_index_unknown'
+  | 'todo_differs'

@@ -1,0 +1,74 @@
+/** To-dos: each user's list, in the order in which it was written. */
+import { accept, type Decision, type On, refuse, type Says, type Sealed } from './shape.ts'
+import { type Sight, Table } from './table.ts'
+
+export type TodoEvent =
+  | { type: 'TodoAdded'; data: { todo: string; user: string }; personal: { text: string } }
+  | { type: 'TodoDeleted'; data: { todo: string; user: string }; personal: { text: string } }
+
+export type Todo = {
+  readonly user: string
+  /** Where it was added in the book: the order of the list, whatever the clock did. */
+  readonly seq: number
+  readonly sealed: Sealed<{ text: string }>
+  readonly createdAt: string
+}
+export type Todos = { readonly todos: Table<Todo, 'user'> }
+
+export const tables = (sight: Sight): Todos => ({
+  todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }),
+})
+
+export const on: On<Todos, TodoEvent> = {
+  TodoAdded: ({ todos }, { seq, at, sealed, data: { todo, user } }) =>
+    todos.set(todo, { user, seq, sealed, createdAt: at }),
+  TodoDeleted: ({ todos }, { data }) => todos.delete(data.todo),
+}
+
+const quoted = (sealed: Sealed<{ text: string }>): string =>
+  sealed.open === undefined ? 'a to-do that has been erased' : `“${sealed.open.text}”`
+export const says: Says<TodoEvent> = {
+  TodoAdded: ({ sealed }) => `added ${quoted(sealed)}`,
+  TodoDeleted: ({ sealed }) => `deleted ${quoted(sealed)}`,
+}
+
+/** The longest text of a to-do, in Unicode code points. */
+export const MAX_TEXT_LENGTH = 10_000
+
+type Item = { readonly id: string; readonly text: string }
+
+/** A user's open to-dos in order; the place in this list is what the plugin calls `todo_idx`. */
+export function openTodos({ todos }: Todos, user: string): Item[] {
+  return ordered(todos, user).map(([id, todo]) => ({ id, text: textOf(todo) }))
+}
+
+const textOf = (todo: Todo): string => todo.sealed.open?.text ?? ''
+const ordered = (todos: Todos['todos'], user: string): [string, Todo][] =>
+  todos
+    .keysBy('user', user)
+    .map((id): [string, Todo] => [id, todos.get(id)!])
+    .sort(([, a], [, b]) => a.seq - b.seq)
+
+type Add = { user: string; todo: string; text: string; maxOpen: number }
+
+/** Refuses `todo_text_invalid`, `todo_too_long`, `list_full`. Gives the new to-do's index. */
+export function addTodo({ todos }: Todos, { user, todo, text, maxOpen }: Add): Decision<TodoEvent, number> {
+  // Lone surrogates have no UTF-8 form, so a text with one could not be proved (RFC 8785 §3.2.2.2).
+  if (text.trim() === '' || !text.isWellFormed()) return refuse('todo_text_invalid')
+  if (text.length > MAX_TEXT_LENGTH && [...text].length > MAX_TEXT_LENGTH) return refuse('todo_too_long')
+  const index = todos.countBy('user', user)
+  if (index >= maxOpen) return refuse('list_full')
+  return accept([{ type: 'TodoAdded', data: { todo, user }, personal: { text } }], index)
+}
+
+/** @param text what the caller believes stands at that index; if given it must. */
+type Delete = { user: string; index: number; text: string | undefined }
+
+/** Refuses `todo_index_unknown`, `todo_differs`. Gives what was deleted. */
+export function deleteTodo({ todos }: Todos, { user, index, text }: Delete): Decision<TodoEvent, Item> {
+  const found = ordered(todos, user)[index]
+  if (found === undefined) return refuse('todo_index_unknown')
+  const item = { id: found[0], text: textOf(found[1]) }
+  if (text !== undefined && text !== item.text) return refuse('todo_differs')
+  return accept([{ type: 'TodoDeleted', data: { todo: item.id, user }, personal: { text: item.text } }], item)
+}

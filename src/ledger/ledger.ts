@@ -1,0 +1,321 @@
+/** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
+import { join } from 'node:path'
+import { ulid } from 'ulid'
+import { type Event, evolve, initial, type State, sweep } from '../domain/domain.ts'
+import type { Actor, Decision, Fact, Reason, Recorded, Trace, Via } from '../domain/shape.ts'
+import { Sight } from '../domain/table.ts'
+import { userKeyName } from '../domain/users.ts'
+import { chainLine, checkLine, GENESIS, type Head } from './chain.ts'
+import { BookUnusable, type Change, Log, type Span } from './log.ts'
+import { beginBatch, endBatch, loadRows } from './tables.ts'
+import { NOBODY, newKey, SealedText, VAULT_PREFIX, Vault } from './vault.ts'
+import { Witness } from './witness.ts'
+
+/** Who asks for a change, how it came, and from where. */
+export type By = { readonly actor: Actor; readonly via: Via; readonly trace?: Trace }
+
+/** A decision said no. What it left behind is recorded by the time this is thrown. */
+export class Refused extends Error {
+  override name = 'Refused'
+  readonly reason: Reason
+  constructor(reason: Reason, detail: string = reason) {
+    super(detail)
+    this.reason = reason
+  }
+}
+
+export type LedgerOptions = {
+  /** `DATA_DIR`. Created 0700 if it is not there. */
+  readonly directory: string
+  /** ms since 1970. The only clock there is. */
+  readonly clock: () => number
+  /** Recorded with `BookOpened`. */
+  readonly version: string
+  /** Told when writing stopped and when it came back. */
+  readonly onStatus?: (status: Status) => void
+}
+
+/** `reason` is why nothing can be written at the moment; reads go on from what is durable. */
+export type Status = { readonly writable: true } | { readonly writable: false; readonly reason: string }
+
+/** A batch in the making. Everybody in it waits for the same write. */
+class Group {
+  readonly changes: Change[] = []
+  readonly #done = Promise.withResolvers<void>()
+  readonly durable = this.#done.promise
+  constructor() {
+    this.durable.catch(() => {}) // A failed write is told to those who wait; nobody may be waiting.
+  }
+  succeed = (): void => this.#done.resolve()
+  fail = (): void => this.#done.reject(new Refused('book_unavailable'))
+}
+
+/** What is read from disk at a start, and again after a failed write. */
+type Book = { log: Log; vault: Vault; state: State; sight: Sight; head: Head; witness: Witness }
+
+const RETRY_MS = 1000
+const SYSTEM: By = { actor: { kind: 'system', id: 'daybook' }, via: {} }
+
+export class Ledger {
+  readonly #options: LedgerOptions
+  #book: Book
+  #status: Status = { writable: true }
+  #gathering: Group | undefined
+  #writing: Group | undefined
+  #writer: Promise<void> | undefined
+  #recovery: Promise<void> | undefined
+  /** Memory holds what a failed write was to make durable. */
+  #tainted = false
+  #closed = false
+
+  private constructor(options: LedgerOptions, book: Book) {
+    this.#options = options
+    this.#book = book
+  }
+
+  /**
+   * Opens the book, or begins one. Costs what is alive, not what has happened.
+   * @param announce whether to record that it was opened, as a server does
+   * @throws {BookUnusable} with a message that says what is wrong and what to do
+   */
+  static async open(options: LedgerOptions, { announce = false } = {}): Promise<Ledger> {
+    const ledger = new Ledger(options, await load(options.directory))
+    if (announce || ledger.head.seq === 0) await ledger.#announce()
+    return ledger
+  }
+
+  async #announce(): Promise<void> {
+    const data = { version: this.#options.version }
+    await this.transact(SYSTEM, () => ({ facts: [{ type: 'BookOpened', data }], result: undefined }))
+  }
+
+  /** ms since 1970. */
+  now(): number {
+    return this.#options.clock()
+  }
+
+  get head(): Head {
+    return this.#book.head
+  }
+
+  get status(): Status {
+    return this.#status
+  }
+
+  /** A value of the vault. */
+  secret(name: string): string | undefined {
+    return this.#book.vault.get(name)
+  }
+
+  /**
+   * Runs `decide` on what holds now, records its facts, and answers when they, and everything it looked at, are on
+   * disk. Deciding and recording are one turn of the event loop: between check and consumption there is no gap.
+   * @throws {Refused} with the decision's reason; with `book_unavailable` when it cannot be written, and then it is not
+   */
+  async transact<T>(by: By, decide: (state: State, now: number) => Decision<Event, T>): Promise<T> {
+    if (!this.#status.writable || this.#closed) throw new Refused('book_unavailable')
+    const { state, sight } = this.#book
+    sight.met = 0
+    const now = this.now()
+    const decision = decide(state, now)
+    const keeps = decision.refusal === undefined ? Object.entries(decision.keeps ?? {}) : []
+    if (decision.facts.length > 0 || keeps.length > 0) {
+      this.#gather(() => {
+        for (const [name, value] of keeps) this.#gathering!.changes.push(this.#book.vault.keep(name, value))
+        for (const fact of decision.facts) this.#record(by, fact, now)
+      })
+    }
+    await this.#durable(decision.facts.length > 0 || keeps.length > 0 ? 2 : sight.met)
+    if (decision.refusal !== undefined) throw new Refused(decision.refusal)
+    return decision.result
+  }
+
+  /** Looks at what holds now, and answers when everything that was met is on disk. */
+  async read<T>(look: (state: State, now: number) => T): Promise<T> {
+    if (this.#tainted) throw new Refused('book_unavailable')
+    const { state, sight } = this.#book
+    sight.met = 0
+    const seen = look(state, this.now())
+    if (sight.met > 0) await this.#durable(sight.met)
+    return seen
+  }
+
+  /** Drops what has expired from the rows, in memory and on disk. */
+  async sweep(): Promise<void> {
+    if (!this.#status.writable || this.#closed) return
+    this.#gather(() => sweep(this.#book.state, this.now()))
+    await this.#durable(2)
+  }
+
+  /** Events as the book has them, their sealed text ready to be opened. Durable ones only. */
+  async *events(span: Span = {}): AsyncGenerator<Recorded<Event>> {
+    const { log, vault } = this.#book
+    for await (const [, line] of log.lines(span)) yield toEvent(line, vault)
+  }
+
+  /**
+   * Walks the chain from event 1 to the head.
+   * @returns the head it reached, or the first event that does not fit and why
+   */
+  async verify(onProgress: (seq: number) => void = () => {}): Promise<Head | { seq: number; fault: string }> {
+    const { log, head: last } = this.#book
+    let head: Head = { seq: 0, hash: GENESIS }
+    for await (const [seq, line] of log.lines()) {
+      if (seq !== head.seq + 1) return { seq: head.seq + 1, fault: 'the record is missing' }
+      const checked = checkLine(line, head)
+      if (typeof checked === 'string') return { seq, fault: checked }
+      head = checked
+      if (seq % 10_000 === 0) onProgress(seq)
+    }
+    return head.seq < last.seq ? { seq: head.seq + 1, fault: 'the record is missing' } : head
+  }
+
+  /** Finishes what is being written and lets go of the book. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#writer
+    await this.#recovery
+    this.#book.witness.close()
+    await this.#book.log.close()
+  }
+
+  #record({ actor, via, trace }: By, fact: Fact, now: number): void {
+    const { vault, state, head } = this.#book
+    const seq = head.seq + 1
+    const { type, data } = fact
+    const personal = { ...fact.personal, ...trace }
+    const sealed =
+      Object.keys(personal).length === 0 ? undefined : vault.seal(personal, { seq, type, owner: ownerOf(data, actor) })
+    const at = new Date(now).toISOString()
+    const { line, hash } = chainLine({ seq, id: ulid(now), at, type, actor, via, data, sealed, prev: head.hash })
+    // What changes the rows is what was recorded, read back: replaying the book cannot come out differently.
+    evolve(state, toEvent(line, vault))
+    this.#book.head = { seq, hash }
+    this.#gathering!.changes.push(Log.eventChange(seq, line))
+  }
+
+  /** Adds to the group that is gathering. If that breaks half-way, memory is no longer what the book says: reload. */
+  #gather(add: () => void): void {
+    this.#gathering ??= new Group()
+    try {
+      add()
+    } catch (error) {
+      this.#fail(error as Error)
+      throw error
+    }
+    this.#writer ??= this.#write()
+  }
+
+  async #durable(met: 0 | 1 | 2): Promise<void> {
+    if (met === 2) await this.#gathering?.durable
+    else if (met === 1) await this.#writing?.durable
+  }
+
+  /** One writer, one batch at a time; what arrives meanwhile shares the next one. */
+  async #write(): Promise<void> {
+    await Promise.resolve()
+    while (this.#gathering !== undefined) {
+      const { log, state, head, witness } = this.#book
+      const group = this.#gathering
+      this.#writing = group
+      this.#gathering = undefined
+      try {
+        const changes = [...group.changes, ...beginBatch(state)]
+        if (changes.length > 0) await log.write(changes)
+        endBatch(state)
+        witness.write(head)
+      } catch (error) {
+        this.#fail(error as Error)
+        break
+      }
+      this.#writing = undefined
+      group.succeed()
+    }
+    this.#writer = undefined
+  }
+
+  /** The first write error is final for this handle: nothing more is written through it. */
+  #fail(error: Error): void {
+    const waiting = [this.#writing, this.#gathering]
+    this.#writing = this.#gathering = undefined
+    this.#tainted = true
+    this.#setStatus({ writable: false, reason: error.message })
+    this.#recovery ??= this.#recover()
+    for (const group of waiting) group?.fail()
+  }
+
+  #setStatus(status: Status): void {
+    this.#status = status
+    this.#options.onStatus?.(status)
+  }
+
+  /** Reopens the book until a write succeeds. Meanwhile reads answer from what was reloaded. */
+  async #recover(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        this.#book.witness.close()
+        await this.#book.log.close()
+        this.#book = await load(this.#options.directory)
+        this.#tainted = false
+        await this.#book.log.write([['meta/probe', String(this.now())]])
+        this.#recovery = undefined
+        this.#setStatus({ writable: true })
+        return
+      } catch (error) {
+        this.#setStatus({ writable: false, reason: (error as Error).message })
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
+      }
+    }
+  }
+}
+
+/** Whose key seals an event: its user's, its actor's, or nobody's. */
+function ownerOf(data: { user?: unknown }, actor: Actor): string {
+  if (typeof data.user === 'string') return data.user
+  return actor.kind === 'user' ? actor.id : NOBODY
+}
+
+function toEvent(line: string, vault: Vault): Recorded<Event> {
+  const event = JSON.parse(line)
+  if (event.sealed === undefined) return event
+  const { seq, type, data, actor, sealed: blob } = event
+  return { ...event, sealed: new SealedText(vault, { seq, type, owner: ownerOf(data, actor), blob }) }
+}
+
+/** Opens the log, reads vault and rows, and holds the end of the book against the witness. */
+async function load(directory: string): Promise<Book> {
+  const log = await Log.open(directory)
+  try {
+    const vault = new Vault()
+    for await (const [name, value] of log.under(VAULT_PREFIX)) vault.load(name, value)
+    const sight = new Sight()
+    const state = initial(sight)
+    await loadRows(state, log, vault)
+    const head = await log.head()
+    const path = join(directory, 'head')
+    await holdAgainst(Witness.read(path), head, log, path)
+    if (vault.get(userKeyName(NOBODY)) === undefined) await log.write([vault.keep(userKeyName(NOBODY), newKey())])
+    return { log, vault, state, sight, head, witness: Witness.open(path, head) }
+  } catch (error) {
+    await log.close()
+    throw error
+  }
+}
+
+async function holdAgainst(witness: Head | undefined, head: Head, log: Log, path: string): Promise<void> {
+  const advice = 'Restore a backup; nothing was changed'
+  if (witness === undefined) {
+    // The first batch holds one event. A longer book has had its witness, so somebody took it away.
+    if (head.seq > 1)
+      throw new BookUnusable(
+        `${path} is missing, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +
+          `you noted, write it there: printf '%016d %s\\n' ${head.seq} ${head.hash} > ${path}`,
+      )
+    return
+  }
+  if (witness.seq > head.seq)
+    throw new BookUnusable(`the book ends at event ${head.seq}, but ${path} has seen ${witness.seq}. ${advice}`)
+  for await (const [seq, line] of log.lines({ from: witness.seq, to: witness.seq }))
+    if (!line.startsWith(`{"hash":"${witness.hash}"`))
+      throw new BookUnusable(`event ${seq} is not the one that ${path} has seen. ${advice}`)
+}

@@ -1,0 +1,170 @@
+/** The log on disk: events by `seq`, the rows they made and the vault, in one LevelDB. The one door to `level`. */
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { GENESIS, type Head } from './chain.ts'
+
+/** A change to one key; `undefined` deletes it. */
+export type Change = readonly [key: string, value: string | undefined]
+
+/** The book is there but must not be used: it is damaged, somebody else's, or not a book. The message says which. */
+export class BookUnusable extends Error {
+  override name = 'BookUnusable'
+}
+
+/** The format of what is on disk. A book of another format is refused, never half-read. */
+const FORMAT = '1'
+const FORMAT_KEY = 'meta/format'
+const eventKey = (seq: number): string => `log/${String(seq).padStart(16, '0')}`
+/** Just past every key that begins with `prefix`. */
+const after = (prefix: string): string => `${prefix}\uffff`
+
+/**
+ * Directories that this process has open. LevelDB's own lock keeps other processes out, but a second opener in the
+ * same process would release it, so that one must not get as far as LevelDB.
+ */
+const held = new Set<string>()
+
+export class Log {
+  readonly #db: Level<string, string>
+  readonly #directory: string
+
+  private constructor(db: Level<string, string>, directory: string) {
+    this.#db = db
+    this.#directory = directory
+  }
+
+  /**
+   * Opens the book in `directory`, or begins one if there is none.
+   * @throws {BookUnusable} when another process holds it, files are missing, or the format is another one
+   */
+  static async open(directory: string): Promise<Log> {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const real = realpathSync(directory)
+    if (held.has(real)) throw new BookUnusable(`${directory} is open in this process already`)
+    held.add(real)
+    try {
+      const isNew = isFresh(real)
+      if (isNew) chmodSync(real, 0o700)
+      const db = new Level<string, string>(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew })
+      await openDatabase(db, real)
+      const log = new Log(db, real)
+      try {
+        await log.#begin(isNew)
+      } catch (error) {
+        await db.close()
+        throw error
+      }
+      writeFileSync(join(real, 'lock'), `${process.pid}\n`, { mode: 0o600 })
+      return log
+    } catch (error) {
+      held.delete(real)
+      throw error
+    }
+  }
+
+  async #begin(isNew: boolean): Promise<void> {
+    if (isNew) {
+      // One synced batch right away: power lost before the first one would leave a database that cannot be opened.
+      await this.write([[FORMAT_KEY, FORMAT]])
+      return
+    }
+    const format = await this.#db.get(FORMAT_KEY)
+    if (format === undefined) throw new BookUnusable(`${this.#directory} is damaged: it has no format mark`)
+    if (format !== FORMAT)
+      throw new BookUnusable(`${this.#directory} has format ${format}; this Daybook reads format ${FORMAT}`)
+  }
+
+  /** Writes all of it or none, and answers when it is on disk. One at a time: writes in flight may be reordered. */
+  async write(changes: readonly Change[]): Promise<void> {
+    const batch = changes.map(([key, value]) =>
+      value === undefined ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
+    )
+    await this.#db.batch(batch, { sync: true })
+  }
+
+  /** The change that records an event's line. */
+  static eventChange(seq: number, line: string): Change {
+    return [eventKey(seq), line]
+  }
+
+  /** The lines of events `from` to `to`, both included; newest first if `reverse`. */
+  async *lines({
+    from = 1,
+    to = Number.MAX_SAFE_INTEGER,
+    reverse = false,
+    limit = -1,
+  }: Span = {}): AsyncGenerator<readonly [seq: number, line: string]> {
+    const range = { gte: eventKey(from), lte: eventKey(to), reverse, limit }
+    for await (const [key, line] of this.#db.iterator(range)) yield [Number(key.slice(4)), line]
+  }
+
+  /** Everything under a prefix, the prefix cut off. */
+  async *under(prefix: string): AsyncGenerator<readonly [name: string, value: string]> {
+    for await (const [key, value] of this.#db.iterator({ gte: prefix, lt: after(prefix) }))
+      yield [key.slice(prefix.length), value]
+  }
+
+  /** Where the book ends, as the last line itself says. */
+  async head(): Promise<Head> {
+    for await (const [seq, line] of this.lines({ reverse: true, limit: 1 }))
+      return { seq, hash: (JSON.parse(line) as { hash: string }).hash }
+    return { seq: 0, hash: GENESIS }
+  }
+
+  async close(): Promise<void> {
+    if (!held.has(this.#directory)) return
+    rmSync(join(this.#directory, 'lock'), { force: true })
+    try {
+      await this.#db.close()
+    } finally {
+      held.delete(this.#directory)
+    }
+  }
+}
+
+export type Span = {
+  readonly from?: number
+  readonly to?: number
+  readonly reverse?: boolean
+  /** At most so many; -1 for all. */
+  readonly limit?: number
+}
+
+/** Is there no book yet? A directory that holds anything else than hidden files must hold a whole book. */
+function isFresh(directory: string): boolean {
+  const names = readdirSync(directory).filter((name) => !name.startsWith('.'))
+  if (names.length === 0) return true
+  if (!names.includes('book') && !names.includes('head'))
+    throw new BookUnusable(`${directory} is not empty and holds no book: choose another DATA_DIR (found ${names[0]})`)
+  if (!existsSync(join(directory, 'book', 'CURRENT')))
+    throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. Restore a backup; nothing was changed`)
+  return false
+}
+
+async function openDatabase(db: Level<string, string>, directory: string): Promise<void> {
+  try {
+    await db.open()
+  } catch (error) {
+    const cause = (error as Error).cause as { code?: string; message?: string } | undefined
+    if (cause?.code === 'LEVEL_LOCKED') throw new BookUnusable(`${directory} is in use${holder(directory)}`)
+    throw new BookUnusable(`${directory} cannot be opened: ${cause?.message ?? (error as Error).message}`)
+  }
+}
+
+function holder(directory: string): string {
+  try {
+    return ` by process ${readFileSync(join(directory, 'lock'), 'utf8').trim()}`
+  } catch {
+    return ' by another process'
+  }
+}

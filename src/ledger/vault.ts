@@ -1,0 +1,99 @@
+/** The vault: what must be kept but not told, beside the log; and the sealing of personal text under its keys. */
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import type { Sealed } from '../domain/shape.ts'
+import { userKeyName } from '../domain/users.ts'
+import type { Change } from './log.ts'
+
+export const VAULT_PREFIX = 'vault/'
+/** Whose key seals what belongs to no user. */
+export const NOBODY = 'anonymous'
+
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+
+/** A fresh sealing key, base64. */
+export const newKey = (): string => randomBytes(32).toString('base64')
+
+/** Sealed text as a row carries it: the event's own blob and what is needed to open it. */
+export type SealedBlob = {
+  readonly seq: number
+  readonly type: string
+  readonly owner: string
+  readonly blob: string
+}
+
+export class Vault {
+  readonly #values = new Map<string, string>()
+
+  /** Takes a value from disk. */
+  load(name: string, value: string): void {
+    this.#values.set(name, value)
+  }
+
+  get(name: string): string | undefined {
+    return this.#values.get(name)
+  }
+
+  /** Sets or deletes a value and gives the change that has to be written with it. */
+  keep(name: string, value: string | undefined): Change {
+    if (value === undefined) this.#values.delete(name)
+    else this.#values.set(name, value)
+    return [`${VAULT_PREFIX}${name}`, value]
+  }
+
+  /** AES-256-GCM under the owner's key, with the event's place and type as associated data: base64url(nonce, text, tag). */
+  seal(text: object, at: { seq: number; type: string; owner: string }): string {
+    const key = this.#key(at.owner)
+    if (key === undefined) throw new Error(`there is no key to seal what belongs to ${at.owner}`)
+    const nonce = randomBytes(NONCE_BYTES)
+    const cipher = createCipheriv('aes-256-gcm', key, nonce)
+    cipher.setAAD(associated(at))
+    const parts = [nonce, cipher.update(JSON.stringify(text), 'utf8'), cipher.final(), cipher.getAuthTag()]
+    return Buffer.concat(parts).toString('base64url')
+  }
+
+  /** The text, or `undefined` when its key is gone. @throws {Error} when the blob was changed or moved */
+  unseal(sealed: SealedBlob): object | undefined {
+    const key = this.#key(sealed.owner)
+    if (key === undefined) return undefined
+    const bytes = Buffer.from(sealed.blob, 'base64url')
+    const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
+    decipher.setAAD(associated(sealed))
+    decipher.setAuthTag(bytes.subarray(-TAG_BYTES))
+    const text = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()])
+    return JSON.parse(text.toString('utf8'))
+  }
+
+  hasKeyOf(owner: string): boolean {
+    return this.#values.has(userKeyName(owner))
+  }
+
+  #key(owner: string): Buffer | undefined {
+    const key = this.#values.get(userKeyName(owner))
+    return key === undefined ? undefined : Buffer.from(key, 'base64')
+  }
+}
+
+const associated = ({ seq, type }: { seq: number; type: string }): Buffer => Buffer.from(`${seq}:${type}`)
+
+/** Sealed once, opened when first read; closed again for good when its key is erased. */
+export class SealedText<T extends object> implements Sealed<T> {
+  readonly #vault: Vault
+  readonly sealed: SealedBlob
+  #opened: T | undefined
+
+  constructor(vault: Vault, sealed: SealedBlob) {
+    this.#vault = vault
+    this.sealed = sealed
+  }
+
+  get open(): T | undefined {
+    if (!this.#vault.hasKeyOf(this.sealed.owner)) return undefined
+    this.#opened ??= this.#vault.unseal(this.sealed) as T | undefined
+    return this.#opened
+  }
+
+  toJSON(): SealedBlob {
+    return this.sealed
+  }
+}
