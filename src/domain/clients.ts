@@ -6,7 +6,14 @@ type RedirectFrom = 'settings' | 'operator'
 export type ClientEvent =
   | {
       type: 'ClientRegistered'
-      data: { client: string; clientId: string; name: string; secret: string; secretFrom: SecretFrom }
+      data: {
+        client: string
+        clientId: string
+        name: string
+        secret: string
+        secretFrom: SecretFrom
+        grantTypes: readonly GrantType[]
+      }
     }
   | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
   | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
@@ -14,8 +21,15 @@ export type ClientEvent =
   | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
   | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
 
-/** A secret made here is kept in the vault, so that it can be shown; one from the settings is known by digest only. */
-type SecretFrom = 'settings' | 'vault'
+/**
+ * `vault`: made here and kept, so that it can be shown again. `settings`: the operator keeps it, here is only a digest.
+ * `shown`: made here, shown once, only a digest kept.
+ */
+type SecretFrom = 'settings' | 'vault' | 'shown'
+
+/** What a client may send to the token endpoint as `grant_type` (RFC 6749 §4.1.3, §6). */
+export const GRANT_TYPES = ['authorization_code', 'refresh_token'] as const
+export type GrantType = (typeof GRANT_TYPES)[number]
 
 export type Client = {
   /** Daybook's own name for it, as events call it. */
@@ -26,6 +40,7 @@ export type Client = {
   /** SHA-256 of the client secret. */
   readonly secret: string
   readonly secretFrom: SecretFrom
+  readonly grantTypes: readonly GrantType[]
   readonly redirects: readonly { readonly uri: string; readonly from: RedirectFrom }[]
   /** Callbacks that were asked for and that an operator may allow. `at` is when, in ms. */
   readonly waiting: readonly { readonly uri: string; readonly at: number }[]
@@ -43,8 +58,8 @@ const change = ({ clients }: Clients, id: string, to: (client: Client) => Partia
 }
 
 export const on: On<Clients, ClientEvent> = {
-  ClientRegistered: ({ clients }, { at, data: { client: id, clientId, name, secret, secretFrom } }) =>
-    clients.set(id, { id, clientId, name, secret, secretFrom, redirects: [], waiting: [], createdAt: at }),
+  ClientRegistered: ({ clients }, { at, data: { client: id, ...rest } }) =>
+    clients.set(id, { id, ...rest, redirects: [], waiting: [], createdAt: at }),
   ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
   ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
     change(rows, client, () => ({ secret, secretFrom })),
@@ -132,8 +147,8 @@ export function settleChatGpt(rows: Clients, { clientId, secret, redirects, made
   const settings = secret === undefined ? undefined : ({ secret, secretFrom: 'settings' } as const)
   let kept: string | undefined | false = false
   if (known === undefined) {
-    const data = { client, clientId: clientId ?? made.clientId, name: 'ChatGPT', ...(settings ?? own) }
-    facts.push({ type: 'ClientRegistered', data })
+    const data = { client, clientId: clientId ?? made.clientId, name: 'ChatGPT', grantTypes: GRANT_TYPES }
+    facts.push({ type: 'ClientRegistered', data: { ...data, ...(settings ?? own) } })
     if (settings === undefined) kept = made.secret
   } else {
     if (clientId !== undefined && clientId !== known.clientId)
@@ -155,6 +170,36 @@ export function settleChatGpt(rows: Clients, { clientId, secret, redirects, made
       facts.push({ type: 'RedirectUriWithdrawn', data: { client, uri } })
   return accept(facts, undefined, kept === false ? {} : { [clientSecretName(client)]: kept })
 }
+
+type Register = {
+  client: string
+  name: string
+  /** A digest; the secret is shown once by whoever made it. */
+  secret: string
+  redirects: readonly string[]
+  grantTypes: readonly GrantType[]
+}
+
+/** Another confidential client, by an operator. Refuses `client_name_invalid`, `redirect_invalid`. */
+export function registerClient(_rows: Clients, input: Register): Decision<ClientEvent> {
+  const { client, name, secret, redirects, grantTypes } = input
+  if (!isClientName(name)) return refuse('client_name_invalid')
+  if (redirects.length === 0 || !redirects.every(isRedirectUri)) return refuse('redirect_invalid')
+  const data = { client, clientId: client, name, secret, secretFrom: 'shown', grantTypes } as const
+  return accept<ClientEvent, undefined>(
+    [
+      { type: 'ClientRegistered', data },
+      ...[...new Set(redirects)].map(
+        (uri) => ({ type: 'RedirectUriAllowed', data: { client, uri, from: 'operator' } }) as const,
+      ),
+    ],
+    undefined,
+  )
+}
+
+/** 1–60 characters that a person can read on the consent page. */
+const isClientName = (name: string): boolean =>
+  name.trim() === name && name.length >= 1 && name.length <= 60 && name.isWellFormed() && !/\p{C}/u.test(name)
 
 type AskRedirect = { client: string; uri: string }
 
@@ -187,6 +232,7 @@ export function rotateSecret(
   const found = findClient(rows, input.client)
   if (found === undefined) return refuse('client_unknown')
   if (found.secretFrom === 'settings') return refuse('secret_from_settings')
-  const data = { client: found.id, secret: input.digest, secretFrom: 'vault' } as const
-  return accept([{ type: 'ClientSecretRotated', data }], found, { [clientSecretName(found.id)]: input.secret })
+  const data = { client: found.id, secret: input.digest, secretFrom: found.secretFrom }
+  const keeps = found.secretFrom === 'vault' ? { [clientSecretName(found.id)]: input.secret } : {}
+  return accept([{ type: 'ClientSecretRotated', data }], found, keeps)
 }

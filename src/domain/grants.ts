@@ -9,7 +9,14 @@ export type CodeIssued = {
   type: 'CodeIssued'
   data: { code: string; grant: string; user: string; expiresAt: number } & Asked
 }
-type Pair = { access: string; accessExpiresAt: number; refresh: string; refreshExpiresAt: number; scope: string }
+type Pair = {
+  access: string
+  accessExpiresAt: number
+  /** `null` for a client that may not refresh. */
+  refresh: string | null
+  refreshExpiresAt: number
+  scope: string
+}
 type Ids = { grant: string; user: string; client: string }
 export type GrantEvent =
   | CodeIssued
@@ -62,6 +69,7 @@ function endGrant({ codes, grants, tokens }: Grants, grant: string): void {
 
 function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pair, parent?: string): void {
   tokens.set(pair.access, { kind: 'access', grant, scope: pair.scope, expiresAt: pair.accessExpiresAt })
+  if (pair.refresh === null) return
   const refresh = { kind: 'refresh', grant, expiresAt: pair.refreshExpiresAt } as const
   tokens.set(pair.refresh, parent === undefined ? refresh : { ...refresh, parent })
 }
@@ -122,7 +130,7 @@ export function sweep(rows: Grants, now: number): void {
 }
 
 /** A new pair of tokens, digests only, and how long they hold. */
-type Made = { access: string; refresh: string; accessTtlMs: number; refreshIdleTtlMs: number }
+type Made = { access: string; refresh: string | null; accessTtlMs: number; refreshIdleTtlMs: number }
 
 const pairUntil = (made: Made, scope: string, grantExpiresAt: number, now: number): Pair => ({
   access: made.access,
@@ -173,7 +181,6 @@ export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<G
 export const REFRESH_GRACE_MS = 60_000
 
 export type RefreshInput = Made & {
-  refresh: string
   from: string
   client: string
   scope: string | undefined

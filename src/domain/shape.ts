@@ -67,6 +67,7 @@ export type Says<F extends Fact> = {
 export type Reason =
   // the request itself
   | 'request_malformed'
+  | 'parameter_missing'
   | 'request_too_large'
   | 'media_type_unsupported'
   | 'route_unknown'
@@ -87,6 +88,7 @@ export type Reason =
   // clients and their callbacks
   | 'client_unknown'
   | 'client_unauthenticated'
+  | 'client_name_invalid'
   | 'secret_from_settings'
   | 'redirect_invalid'
   | 'redirect_unregistered'
@@ -97,6 +99,7 @@ export type Reason =
   | 'consent_unknown'
   | 'decision_missing'
   | 'grant_type_unsupported'
+  | 'grant_type_foreign'
   | 'scope_invalid'
   | 'code_unknown'
   | 'code_expired'

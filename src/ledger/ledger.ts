@@ -51,7 +51,20 @@ class Group {
 }
 
 /** What is read from disk at a start, and again after a failed write. */
-type Book = { log: Log; vault: Vault; state: State; sight: Sight; head: Head; witness: Witness }
+type Book = {
+  log: Log
+  vault: Vault
+  state: State
+  sight: Sight
+  /** Where the chain ends in memory, and where it ends on disk. */
+  tip: Head
+  durable: Head
+  witness: Witness
+}
+
+/** What the vault keeps from the first start on: the key of what belongs to no user, and the key of form tokens. */
+export const FORM_KEY = 'form-key'
+const MADE_ONCE = [userKeyName(NOBODY), FORM_KEY]
 
 const RETRY_MS = 1000
 const SYSTEM: By = { actor: { kind: 'system', id: 'daybook' }, via: {} }
@@ -94,8 +107,9 @@ export class Ledger {
     return this.#options.clock()
   }
 
+  /** Where the book ends on disk. */
   get head(): Head {
-    return this.#book.head
+    return this.#book.durable
   }
 
   get status(): Status {
@@ -158,7 +172,7 @@ export class Ledger {
    * @returns the head it reached, or the first event that does not fit and why
    */
   async verify(onProgress: (seq: number) => void = () => {}): Promise<Head | { seq: number; fault: string }> {
-    const { log, head: last } = this.#book
+    const { log, durable: last } = this.#book
     let head: Head = { seq: 0, hash: GENESIS }
     for await (const [seq, line] of log.lines()) {
       if (seq !== head.seq + 1) return { seq: head.seq + 1, fault: 'the record is missing' }
@@ -180,17 +194,17 @@ export class Ledger {
   }
 
   #record({ actor, via, trace }: By, fact: Fact, now: number): void {
-    const { vault, state, head } = this.#book
-    const seq = head.seq + 1
+    const { vault, state, tip } = this.#book
+    const seq = tip.seq + 1
     const { type, data } = fact
     const personal = { ...fact.personal, ...trace }
     const sealed =
       Object.keys(personal).length === 0 ? undefined : vault.seal(personal, { seq, type, owner: ownerOf(data, actor) })
     const at = new Date(now).toISOString()
-    const { line, hash } = chainLine({ seq, id: ulid(now), at, type, actor, via, data, sealed, prev: head.hash })
+    const { line, hash } = chainLine({ seq, id: ulid(now), at, type, actor, via, data, sealed, prev: tip.hash })
     // What changes the rows is what was recorded, read back: replaying the book cannot come out differently.
     evolve(state, toEvent(line, vault))
-    this.#book.head = { seq, hash }
+    this.#book.tip = { seq, hash }
     this.#gathering!.changes.push(Log.eventChange(seq, line))
   }
 
@@ -215,7 +229,7 @@ export class Ledger {
   async #write(): Promise<void> {
     await Promise.resolve()
     while (this.#gathering !== undefined) {
-      const { log, state, head, witness } = this.#book
+      const { log, state, tip, witness } = this.#book
       const group = this.#gathering
       this.#writing = group
       this.#gathering = undefined
@@ -223,7 +237,8 @@ export class Ledger {
         const changes = [...group.changes, ...beginBatch(state)]
         if (changes.length > 0) await log.write(changes)
         endBatch(state)
-        witness.write(head)
+        this.#book.durable = tip
+        witness.write(tip)
       } catch (error) {
         this.#fail(error as Error)
         break
@@ -294,8 +309,9 @@ async function load(directory: string): Promise<Book> {
     const head = await log.head()
     const path = join(directory, 'head')
     await holdAgainst(Witness.read(path), head, log, path)
-    if (vault.get(userKeyName(NOBODY)) === undefined) await log.write([vault.keep(userKeyName(NOBODY), newKey())])
-    return { log, vault, state, sight, head, witness: Witness.open(path, head) }
+    const missing = MADE_ONCE.filter((name) => vault.get(name) === undefined)
+    if (missing.length > 0) await log.write(missing.map((name) => vault.keep(name, newKey())))
+    return { log, vault, state, sight, tip: head, durable: head, witness: Witness.open(path, head) }
   } catch (error) {
     await log.close()
     throw error

@@ -1,0 +1,26 @@
+/** What a command does to the book, apart from where it runs: in this process, or in the server that holds the book. */
+import type { By, Ledger } from '../ledger/ledger.ts'
+
+/** One row of an answer: what `-o json` shows; a table shows some of it. */
+export type Row = { readonly [column: string]: unknown }
+
+/** What an act tells, a line at a time. `fail` is the last one and means exit 1. */
+export type Line =
+  | { readonly row: Row }
+  | { readonly say: string }
+  | { readonly progress: number; readonly of: number }
+  | { readonly fail: string }
+
+export type Input = { readonly [name: string]: unknown }
+
+/** Everything in and out of an act is JSON, since it may travel over the socket. */
+export type Act = (ledger: Ledger, input: Input, by: By) => AsyncGenerator<Line>
+
+/** A text of an input. */
+export const textOf = (input: Input, name: string): string => {
+  const value = input[name]
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
+  return value
+}
+export const optionalTextOf = (input: Input, name: string): string | undefined =>
+  input[name] === undefined ? undefined : textOf(input, name)

@@ -1,0 +1,109 @@
+/** `daybook client …`: the programs that may ask for a grant, and where they may be answered. */
+import { type Command, Option } from 'commander'
+import { ulid } from 'ulid'
+import {
+  allowRedirect,
+  type Client,
+  clientSecretName,
+  findClient,
+  GRANT_TYPES,
+  type GrantType,
+  registerClient,
+  rotateSecret,
+} from '../domain/clients.ts'
+import { digest, newSecret } from '../http/secrets.ts'
+import { type Ledger, Refused } from '../ledger/ledger.ts'
+import { type Act, type Row, textOf } from './act.ts'
+import type { Run } from './run.ts'
+
+export const clientActs: { readonly [name: string]: Act } = {
+  async *'client list'(ledger) {
+    const clients = await ledger.read((state) => [...state.clients.entries()].map(([, client]) => summary(client)))
+    for (const row of clients) yield { row }
+  },
+
+  async *'client show'(ledger, input) {
+    const client = await ledger.read((state) => findClient(state, textOf(input, 'id')))
+    if (client === undefined) throw new Refused('client_unknown', 'There is no client of that name.')
+    yield { row: { ...summary(client), secret: secretOf(ledger, client) } }
+    for (const { uri } of client.waiting)
+      yield { say: `Waiting to be allowed. If you know it to be yours:\n  daybook client allow ${client.id} '${uri}'` }
+  },
+
+  async *'client add'(ledger, input, by) {
+    const [name, redirects, grantTypes] = [textOf(input, 'name'), input.redirects, input.grantTypes]
+    const client = ulid(ledger.now()).toLowerCase()
+    const secret = newSecret('dbs')
+    const entry = { client, name, secret: digest(secret) }
+    await ledger.transact(by, (state) =>
+      registerClient(state, { ...entry, redirects: redirects as string[], grantTypes: grantTypes as GrantType[] }),
+    )
+    yield { row: { client_id: client, secret } }
+    yield { say: 'The secret is shown this once; Daybook keeps only its digest.' }
+  },
+
+  async *'client allow'(ledger, input, by) {
+    const [client, uri] = [textOf(input, 'id'), textOf(input, 'uri')]
+    await ledger.transact(by, (state) => allowRedirect(state, { client, uri }))
+    yield { say: `${client} may be answered at ${uri}.` }
+  },
+
+  async *'client rotate-secret'(ledger, input, by) {
+    const secret = newSecret('dbs')
+    const rotated = await ledger.transact(by, (state) =>
+      rotateSecret(state, { client: textOf(input, 'id'), secret, digest: digest(secret) }),
+    )
+    yield { row: { client_id: rotated.clientId, secret } }
+    yield { say: 'The old secret no longer works. Put the new one into the app.' }
+  },
+}
+
+function summary({ id, clientId, name, redirects, waiting, grantTypes, createdAt }: Client): Row {
+  return {
+    id,
+    name,
+    client_id: clientId,
+    callbacks: redirects.map((redirect) => redirect.uri),
+    waiting: waiting.map((asked) => asked.uri),
+    grant_types: grantTypes,
+    since: createdAt,
+  }
+}
+
+function secretOf(ledger: Ledger, client: Client): string {
+  if (client.secretFrom === 'settings') return '(set by OPENAI_CLIENT_SECRET)'
+  return ledger.secret(clientSecretName(client.id)) ?? '(shown when it was made; rotate-secret makes a new one)'
+}
+
+export function addClientCommands(program: Command, run: Run): void {
+  const client = program.command('client').description('apps: list, show, add, allow a callback, rotate the secret')
+  client
+    .command('list')
+    .description('every app that may ask people for access')
+    .action(() => run('client list', {}, ['id', 'name', 'client_id', 'callbacks', 'waiting']))
+  client
+    .command('show <id>')
+    .description('what to give the app: client ID and secret; and callbacks that wait to be allowed')
+    .action((id: string) => run('client show', { id }, 'record'))
+  client
+    .command('add')
+    .description('register another app; shows its client ID and secret')
+    .requiredOption('--name <name>', 'what people read on the consent page')
+    .requiredOption('--redirect <uri...>', 'its callbacks, exactly')
+    .addOption(
+      new Option('--grant-type <type...>', 'what it may send to the token endpoint')
+        .choices(GRANT_TYPES)
+        .default([...GRANT_TYPES]),
+    )
+    .action(({ name, redirect, grantType }: { name: string; redirect: string[]; grantType: string[] }) =>
+      run('client add', { name, redirects: redirect, grantTypes: grantType }, 'record'),
+    )
+  client
+    .command('allow <id> <uri>')
+    .description('let the app be answered at this exact callback')
+    .action((id: string, uri: string) => run('client allow', { id, uri }))
+  client
+    .command('rotate-secret <id>')
+    .description('make a new secret and show it; the old one ends at once')
+    .action((id: string) => run('client rotate-secret', { id }, 'record'))
+}

@@ -1,0 +1,233 @@
+/** The settings: flag > environment > file > default. The only reader of `process.env`. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseEnv } from 'node:util'
+import { z } from 'zod'
+import { isRedirectUri } from '../domain/clients.ts'
+import { isEmail } from '../domain/users.ts'
+import { proxyList } from '../http/origin.ts'
+
+/** Something the caller has to put right before anything can be done. Exit 2. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,5}[smhd]$/, 'must be a duration such as 60s, 15m, 1h or 30d')
+  .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS])
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+)
+const listOf = (isRight: (part: string) => boolean, wanted: string) =>
+  list.superRefine((parts, context) => {
+    for (const part of parts) if (!isRight(part)) context.addIssue({ code: 'custom', message: `"${part}" ${wanted}` })
+  })
+
+const isOrigin = (text: string): boolean =>
+  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.replace(/\/$/, '')
+
+const isProxy = (range: string): boolean => {
+  try {
+    proxyList([range])
+    return true
+  } catch {
+    return false
+  }
+}
+
+const visible = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 visible ASCII characters')
+
+/** Every setting there is: how its text is read, what holds where none is given, and what it means. */
+const SETTINGS = {
+  APP_PORT: {
+    read: z
+      .string()
+      .regex(/^\d{1,5}$/, 'must be a port from 0 to 65535')
+      .transform(Number)
+      .refine((port) => port <= 65_535, 'must be a port from 0 to 65535'),
+    default: '85',
+    help: 'the port to listen on',
+  },
+  HOST: { read: z.string().min(1), default: '127.0.0.1', help: 'the address to listen on' },
+  PUBLIC_URL: {
+    read: z
+      .string()
+      .refine(isOrigin, 'must be an http or https origin without a path, such as https://todo.example.org')
+      .transform((text) => new URL(text).origin),
+    default: undefined,
+    help: 'the origin that people and ChatGPT reach it at',
+  },
+  DATA_DIR: {
+    read: z
+      .string()
+      .min(1)
+      .transform((path) => resolve(path)),
+    default: './data',
+    help: 'where the book is kept',
+  },
+  AUTH_MODE: { read: z.literal('oauth', 'must be "oauth"'), default: 'oauth', help: 'how ChatGPT authenticates' },
+  OPENAI_CLIENT_ID: {
+    read: visible.regex(/^[^:]*$/, 'must not contain a colon'),
+    default: undefined,
+    help: 'the client ID of ChatGPT',
+  },
+  OPENAI_CLIENT_SECRET: {
+    read: visible.min(16, 'must have at least 16 characters'),
+    default: undefined,
+    isSecret: true,
+    help: 'the client secret of ChatGPT',
+  },
+  OPENAI_VERIFICATION_TOKEN: {
+    read: z.string().min(1).max(512),
+    default: undefined,
+    isSecret: true,
+    help: 'the token that ChatGPT wants to see in the manifest',
+  },
+  OPENAI_REDIRECT_URIS: {
+    read: listOf(isRedirectUri, 'is not a callback: an absolute https URL without fragment'),
+    default: '',
+    help: 'callbacks allowed for ChatGPT, comma-separated',
+  },
+  SIGNUP: {
+    read: z.enum(['open', 'closed'], 'must be "open" or "closed"'),
+    default: 'open',
+    help: 'may strangers create accounts?',
+  },
+  CODE_TTL: { read: duration, default: '60s', help: 'how long a code holds' },
+  ACCESS_TTL: { read: duration, default: '1h', help: 'how long an access token holds' },
+  REFRESH_IDLE_TTL: { read: duration, default: '30d', help: 'how long an unused refresh token holds' },
+  REFRESH_MAX_TTL: { read: duration, default: '90d', help: 'how long a connection holds at most' },
+  SESSION_TTL: { read: duration, default: '14d', help: 'how long a browser stays signed in' },
+  MAX_OPEN_TODOS: {
+    read: z
+      .string()
+      .regex(/^[1-9]\d{0,5}$/, 'must be a whole number from 1 to 999999')
+      .transform(Number),
+    default: '1000',
+    help: 'open to-dos that a list may hold',
+  },
+  TRUST_PROXY: {
+    read: listOf(isProxy, 'is neither an address nor a CIDR'),
+    default: '',
+    help: 'proxies whose X-Forwarded-For is believed',
+  },
+  CORS_ORIGINS: {
+    read: listOf((part) => isOrigin(part) && !part.endsWith('/'), 'is not an origin such as https://chatgpt.com'),
+    default: 'https://chat.openai.com,https://chatgpt.com',
+    help: 'origins that may read the documents and the API',
+  },
+  CONTACT_EMAIL: {
+    read: z.string().refine(isEmail, 'must be an e-mail address'),
+    default: undefined,
+    help: 'whom the manifest and the legal page name',
+  },
+  LOG_LEVEL: {
+    read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    default: 'info',
+    help: 'what the log shows',
+  },
+} as const satisfies {
+  [name: string]: { read: z.ZodType; default: string | undefined; help: string; isSecret?: true }
+}
+
+export type SettingName = keyof typeof SETTINGS
+export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
+type Values = { [N in SettingName]: z.output<(typeof SETTINGS)[N]['read']> }
+/** Settings that need not be given stay `undefined`; `PUBLIC_URL` and `CONTACT_EMAIL` follow from others. */
+type Optional = 'OPENAI_CLIENT_ID' | 'OPENAI_CLIENT_SECRET' | 'OPENAI_VERIFICATION_TOKEN'
+export type Config = { readonly [N in SettingName]: N extends Optional ? Values[N] | undefined : Values[N] }
+
+export type Source = 'flag' | 'environment' | 'file' | 'default'
+export type Origin = { readonly name: SettingName; readonly value: string; readonly source: Source }
+
+export const helpOf = (name: SettingName): string => {
+  const { help, default: fallback } = SETTINGS[name]
+  return fallback ? `${help} (default ${fallback})` : help
+}
+export const isSecret = (name: SettingName): boolean => 'isSecret' in SETTINGS[name]
+/** The flag of a setting: `APP_PORT` is `--app-port`. */
+export const flagOf = (name: SettingName): string => `--${name.toLowerCase().replaceAll('_', '-')}`
+
+type Given = { readonly [name: string]: string | undefined }
+
+/**
+ * The effective settings, and where each came from.
+ * @param flags by setting name @param file a `.env`-style file
+ * @throws {UsageError} that names the setting
+ */
+export function readConfig(
+  flags: Given,
+  file: string | undefined,
+  env: Given = process.env,
+): { config: Config; origins: Origin[] } {
+  const fromFile = file === undefined ? {} : readSettingsFile(file)
+  for (const name of Object.keys(env)) if (name.startsWith('DAYBOOK_')) throw new UsageError(unknownSetting(name))
+  const sources: [Source, Given][] = [
+    ['flag', flags],
+    ['environment', env],
+    ['file', fromFile],
+  ]
+  const values: { [name: string]: unknown } = {}
+  const origins: Origin[] = []
+  for (const name of SETTING_NAMES) {
+    const [text, source] = find(name, sources) ?? [fallback(name, values), 'default' as const]
+    if (text === undefined) {
+      origins.push({ name, value: '(none)', source: 'default' })
+      continue
+    }
+    const read = (SETTINGS[name].read as z.ZodType).safeParse(text)
+    if (!read.success)
+      throw new UsageError(`${name}: ${read.error.issues[0]!.message}${isSecret(name) ? '' : ` (it is "${text}")`}`)
+    values[name] = read.data
+    origins.push({ name, value: isSecret(name) ? '(set)' : text, source })
+  }
+  return { config: values as Config, origins }
+}
+
+function fallback(name: SettingName, values: { readonly [name: string]: unknown }): string | undefined {
+  if (name === 'PUBLIC_URL') return `http://localhost:${values.APP_PORT}`
+  if (name === 'CONTACT_EMAIL') return `postmaster@${new URL(String(values.PUBLIC_URL)).hostname}`
+  return SETTINGS[name].default
+}
+
+/** Every secret `X` can be given as `X_FILE`. An empty value is no value. */
+function find(name: SettingName, sources: readonly [Source, Given][]): [string, Source] | undefined {
+  for (const [source, given] of sources) {
+    const value = given[name] || undefined
+    const path = isSecret(name) ? given[`${name}_FILE`] || undefined : undefined
+    if (value !== undefined && path !== undefined)
+      throw new UsageError(`${name} and ${name}_FILE are both given: give one of them`)
+    if (value !== undefined) return [value, source]
+    if (path !== undefined) return [readText(path, `${name}_FILE`).replace(/\r?\n$/, ''), source]
+  }
+  return undefined
+}
+
+function readSettingsFile(file: string): Given {
+  const given = parseEnv(readText(file, '--config')) as Given
+  const known = new Set<string>(SETTING_NAMES.flatMap((name) => (isSecret(name) ? [name, `${name}_FILE`] : [name])))
+  for (const name of Object.keys(given))
+    if (!known.has(name)) throw new UsageError(`${unknownSetting(name)} (in ${file})`)
+  return given
+}
+
+function unknownSetting(name: string): string {
+  const meant = name.replace(/^DAYBOOK_/, '')
+  return meant !== name && meant in SETTINGS
+    ? `${name} is not a setting: it is called ${meant}`
+    : `${name} is not a setting`
+}
+
+/** @param named how the file was named, for the message */
+export function readText(path: string, named: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new UsageError(`${named}: ${(error as Error).message}`)
+  }
+}

@@ -1,0 +1,87 @@
+/** Answers on stdout, as tables for people and as JSON for scripts. */
+import { stripVTControlCharacters, styleText } from 'node:util'
+import stringWidth from 'string-width'
+import type { Line, Row } from './act.ts'
+
+export const FORMATS = ['table', 'json', 'ndjson'] as const
+export type Format = (typeof FORMATS)[number]
+/** The columns of a table, or `record` for one row shown line by line. */
+export type Columns = readonly string[] | 'record'
+
+export class Printer {
+  readonly #format: Format
+  readonly #columns: Columns
+  readonly #rows: Row[] = []
+  /** Why the command failed, if it did. */
+  failed: string | undefined
+
+  constructor(format: Format, columns: Columns = []) {
+    this.#format = format
+    this.#columns = columns
+  }
+
+  print(line: Line): void {
+    if ('row' in line) {
+      if (this.#format === 'ndjson') process.stdout.write(`${JSON.stringify(line.row)}\n`)
+      else this.#rows.push(line.row)
+    } else if ('say' in line) {
+      this.#flush()
+      // Where rows are the answer, what is said about them must not get among them.
+      const stream = this.#format === 'table' && this.#columns.length === 0 ? process.stdout : process.stderr
+      stream.write(`${printable(line.say, true)}\n`)
+    } else if ('fail' in line) this.failed = line.fail
+  }
+
+  end(): void {
+    this.#flush()
+    if (this.#format === 'table' && this.#columns.length > 0 && !this.#shown && this.failed === undefined)
+      process.stderr.write('(nothing to show)\n')
+  }
+
+  #shown = false
+
+  #flush(): void {
+    if (this.#shown || this.#format === 'ndjson') return
+    if (this.#format === 'json' && this.#columns.length > 0 && this.failed === undefined)
+      process.stdout.write(`${JSON.stringify(this.#columns === 'record' ? this.#rows[0] : this.#rows, null, 2)}\n`)
+    else if (this.#format === 'table' && this.#rows.length > 0)
+      process.stdout.write(this.#columns === 'record' ? record(this.#rows[0]!) : table(this.#rows, this.#columns))
+    else return
+    this.#shown = true
+  }
+}
+
+/** Text as a terminal may show it: no escape sequences, no control characters. */
+export const printable = (text: string, isBlock = false): string =>
+  stripVTControlCharacters(text).replace(isBlock ? /(?!\n)\p{C}/gu : /\p{C}/gu, '�')
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined) return ''
+  return printable(Array.isArray(value) ? value.join(' ') : String(value))
+}
+
+const heading = (column: string): string => column.replaceAll('_', ' ').toUpperCase()
+const dim = (text: string): string => styleText('dim', text, { stream: process.stdout })
+const pad = (text: string, width: number): string => text + ' '.repeat(Math.max(0, width - stringWidth(text)))
+
+function table(rows: readonly Row[], columns: readonly string[]): string {
+  const cells = rows.map((row) => columns.map((column) => cell(row[column])))
+  const headings = columns.map(heading)
+  const widths = headings.map((text, i) => Math.max(text.length, ...cells.map((row) => stringWidth(row[i]!))))
+  const line = (row: readonly string[]): string =>
+    row
+      .map((text, i) => pad(text, widths[i]!))
+      .join('  ')
+      .trimEnd()
+  return [dim(line(headings)), ...cells.map(line)].map((text) => `${text}\n`).join('')
+}
+
+function record(row: Row): string {
+  const names = Object.keys(row)
+  const width = Math.max(...names.map((name) => name.length))
+  const lines = names.flatMap((name) => {
+    const values = Array.isArray(row[name]) && row[name].length > 0 ? row[name] : [row[name]]
+    return values.map((value, i) => `${dim(pad(i === 0 ? name.replaceAll('_', ' ') : '', width))}  ${cell(value)}`)
+  })
+  return lines.map((text) => `${text.trimEnd()}\n`).join('')
+}

@@ -1,0 +1,108 @@
+/** The command line: every command there is, its settings, and its exit code. */
+import { Command, CommanderError, Option } from 'commander'
+import { BookUnusable } from '../ledger/log.ts'
+import { addAuditCommands } from './audit.ts'
+import { addClientCommands } from './client.ts'
+import {
+  type Config,
+  flagOf,
+  helpOf,
+  isSecret,
+  readConfig,
+  SETTING_NAMES,
+  type SettingName,
+  UsageError,
+} from './config.ts'
+import { FORMATS, type Format, Printer } from './output.ts'
+import { CommandFailed, runner } from './run.ts'
+import { addServeCommand } from './serve.ts'
+import { addUserCommands } from './user.ts'
+import { version } from './version.ts'
+
+/** Runs one command. @returns the exit code: 0 done, 1 refused or failed, 2 usage */
+export async function main(argv: readonly string[]): Promise<0 | 1 | 2> {
+  const program = createProgram()
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+    return 0
+  } catch (error) {
+    return exitCodeOf(error)
+  }
+}
+
+function exitCodeOf(error: unknown): 0 | 1 | 2 {
+  // Commander has written its message by now; asking for help or the version is no mistake.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const isExpected = [UsageError, CommandFailed, BookUnusable].some((type) => error instanceof type)
+  const text = isExpected ? (error as Error).message : ((error as Error).stack ?? String(error))
+  process.stderr.write(`daybook: ${text}\n`)
+  return error instanceof UsageError ? 2 : 1
+}
+
+function createProgram(): Command {
+  const program = new Command('daybook')
+    .description('A to-do list that ChatGPT keeps for you, with a history that can be proved.')
+    .usage('COMMAND [options]')
+    .helpOption('-h, --help', 'what there is, and how to use it')
+    .helpCommand(false)
+    .showHelpAfterError('(--help shows how)')
+    .exitOverride()
+    .addOption(new Option('-o, --output <format>', 'how lists are shown').choices(FORMATS).default('table'))
+    .option('--config <file>', 'a file with settings, as NAME=value lines')
+  for (const name of SETTING_NAMES) {
+    if (isSecret(name)) continue
+    program.addOption(new Option(`${flagOf(name)} <value>`, helpOf(name)).hideHelp(name !== 'DATA_DIR'))
+  }
+  program.addHelpText('after', EXAMPLES)
+
+  const settings = (): ReturnType<typeof readConfig> => {
+    const options = program.opts<{ config?: string } & { [flag: string]: string }>()
+    return readConfig(flagsOf(options), options.config)
+  }
+  const readSettings = (): Config => settings().config
+  const format = (): Format => program.opts<{ output: Format }>().output
+  const run = runner(readSettings, format)
+
+  addServeCommand(program, readSettings)
+  addUserCommands(program, run)
+  addClientCommands(program, run)
+  addAuditCommands(program, run)
+  program
+    .command('config')
+    .description('the settings in force, and where each came from')
+    .action(() => {
+      const printer = new Printer(format(), ['name', 'value', 'source'])
+      for (const row of settings().origins) printer.print({ row })
+      printer.end()
+    })
+  program
+    .command('version')
+    .description('which Daybook this is')
+    .action(() => {
+      process.stdout.write(`daybook ${version} (node ${process.versions.node}, ${process.platform} ${process.arch})\n`)
+    })
+  for (const group of program.commands)
+    for (const command of [group, ...group.commands])
+      command.exitOverride().helpCommand(false).showHelpAfterError('(--help shows how)')
+  return program
+}
+
+/** Commander names options in camel case; settings have one name everywhere. */
+function flagsOf(options: { readonly [flag: string]: string | undefined }): { [N in SettingName]?: string } {
+  const camel = (name: string): string =>
+    name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+  const given = SETTING_NAMES.map((name) => [name, options[camel(name)]] as const)
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined))
+}
+
+const EXAMPLES = `
+Examples:
+  daybook serve                          serve the book in ./data
+  daybook user add ada --admin           create an operator's account; asks for a password
+  daybook client show chatgpt            client ID and secret to paste into ChatGPT
+  daybook user revoke ada                end everything of that user at once
+  daybook audit list --limit 20          what happened last
+  daybook audit verify                   prove that nothing of it was changed
+
+Each setting is an environment variable, a line in the --config file, and a flag (APP_PORT, --app-port).
+"daybook config" shows all of them.`

@@ -1,0 +1,141 @@
+/** `daybook serve`: wires book, app and socket together, and drains on SIGTERM. */
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { Command } from 'commander'
+import pino, { type Logger } from 'pino'
+import pretty from 'pino-pretty'
+import { CHATGPT, settleChatGpt } from '../domain/clients.ts'
+import { createApp } from '../http/app.ts'
+import { proxyList } from '../http/origin.ts'
+import { digest, newSecret } from '../http/secrets.ts'
+import type { Settings } from '../http/settings.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { banner } from './banner.ts'
+import { type Config, UsageError } from './config.ts'
+import { answer } from './run.ts'
+import { listenForCommands } from './socket.ts'
+import { version } from './version.ts'
+
+/** How long a draining server waits for what still runs. */
+const DRAIN_MS = 10_000
+/** How often what has expired is dropped from memory. */
+const SWEEP_MS = 60_000
+
+export function addServeCommand(program: Command, readSettings: () => Config): void {
+  program
+    .command('serve')
+    .description('serve ChatGPT and people until told to stop')
+    .action(() => serve(readSettings()))
+}
+
+/** Serves until SIGTERM or SIGINT, then finishes what runs. A second signal ends it at once. */
+export async function serve(config: Config): Promise<void> {
+  const log = createLog(config)
+  const onStatus: NonNullable<Parameters<typeof Ledger.open>[0]['onStatus']> = (status) =>
+    status.writable
+      ? log.warn('the book can be written again')
+      : log.error(status, 'the book cannot be written: read-only')
+  const directory = config.DATA_DIR
+  const ledger = await Ledger.open({ directory, clock: Date.now, version, onStatus }, { announce: true })
+  try {
+    await settleClient(ledger, config)
+    const deps = { ledger, settings: settingsOf(config), log }
+    const handle = createApp(deps, proxyList(config.TRUST_PROXY)).callback()
+    const server = createServer(
+      { requestTimeout: 30_000, headersTimeout: 10_000, maxHeaderSize: 32_768 },
+      (req, res) => {
+        void handle(req, res)
+      },
+    )
+    await listen(server, config)
+    const commands = await listenForCommands(directory, (request) => answer(ledger, request))
+    const sweeper = setInterval(() => {
+      ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
+    }, SWEEP_MS)
+    log.info({ version, publicUrl: config.PUBLIC_URL, head: ledger.head }, 'serving')
+    process.stderr.write(banner(config, await ledger.read((state) => state.clients.get(CHATGPT)!)))
+    await untilToldToStop(log)
+    clearInterval(sweeper)
+    commands.close()
+    await drain(server)
+    log.info({ head: ledger.head }, 'stopped')
+  } finally {
+    await ledger.close()
+  }
+}
+
+/** The ChatGPT client as the settings say; made up where they say nothing. */
+export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissing = false } = {}): Promise<void> {
+  const secret = newSecret('dbs')
+  const made = { clientId: `chatgpt-${newSecret('dbw').slice(4, 12)}`, secret, digest: digest(secret) }
+  const given = {
+    clientId: config.OPENAI_CLIENT_ID,
+    secret: config.OPENAI_CLIENT_SECRET === undefined ? undefined : digest(config.OPENAI_CLIENT_SECRET),
+    redirects: config.OPENAI_REDIRECT_URIS,
+  }
+  const isThere = await ledger.read((state) => state.clients.get(CHATGPT) !== undefined)
+  if (onlyIfMissing && isThere) return
+  const by = { actor: { kind: 'system', id: 'daybook' }, via: {} } as const
+  await ledger.transact(by, (state) => settleChatGpt(state, { ...given, made }))
+}
+
+/** What the wire side needs of the settings. */
+export const settingsOf = (config: Config): Settings => ({
+  publicUrl: config.PUBLIC_URL,
+  version,
+  contactEmail: config.CONTACT_EMAIL,
+  verificationToken: config.OPENAI_VERIFICATION_TOKEN,
+  corsOrigins: config.CORS_ORIGINS,
+  signup: config.SIGNUP,
+  maxOpenTodos: config.MAX_OPEN_TODOS,
+  codeTtlMs: config.CODE_TTL,
+  accessTtlMs: config.ACCESS_TTL,
+  refreshIdleTtlMs: config.REFRESH_IDLE_TTL,
+  refreshMaxTtlMs: config.REFRESH_MAX_TTL,
+  sessionTtlMs: config.SESSION_TTL,
+})
+
+/** JSON lines on stdout; on a terminal, lines for people. */
+function createLog({ LOG_LEVEL: level }: Config): Logger {
+  if (!process.stdout.isTTY) return pino({ level })
+  return pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }))
+}
+
+async function listen(server: Server, { APP_PORT: port, HOST: host }: Config): Promise<void> {
+  server.listen(port, host)
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EACCES')
+      throw new UsageError(
+        `APP_PORT: the system does not let this user listen on port ${port}: choose one above 1023, such as 8085`,
+      )
+    if (code === 'EADDRINUSE') throw new UsageError(`APP_PORT: port ${port} on ${host} is in use by another program`)
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new UsageError(`HOST: ${host} is no address of this machine`)
+    throw error
+  }
+}
+
+function untilToldToStop(log: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.once(signal, () => {
+        log.info({ signal }, 'finishing what runs; another signal ends it at once')
+        // Nothing catches the next one: it ends the process as it would any other.
+        process.removeAllListeners('SIGTERM')
+        process.removeAllListeners('SIGINT')
+        resolve()
+      })
+  })
+}
+
+/** Takes no more connections, lets running requests end, and cuts what is still there after ten seconds. */
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS)
+  await closed
+  clearTimeout(late)
+}

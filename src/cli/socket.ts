@@ -1,0 +1,100 @@
+/** The socket in the data directory: the command line's way to the server that holds the book. */
+import { chmodSync, existsSync, openSync, rmSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Input, Line } from './act.ts'
+
+const NAME = 'daybook.sock'
+/** A password, a few callbacks: nothing a command sends is longer. */
+const MAX_REQUEST_CHARACTERS = 100_000
+/** `sun_path` holds 107 bytes and a zero. */
+const MAX_PATH_BYTES = 107
+
+/** The socket's path, shortened through the directory's own descriptor where it is too long for the system. */
+function socketPath(directory: string): string {
+  const path = join(directory, NAME)
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES || process.platform !== 'linux') return path
+  return `/proc/self/fd/${openSync(directory, 'r')}/${NAME}`
+}
+
+export type Request = { readonly act: string; readonly input: Input }
+
+/**
+ * Answers commands while the server runs: one request a connection, a line of JSON; the answer is lines of JSON.
+ * Whoever holds the book may take the place of a socket that somebody left behind.
+ */
+export async function listenForCommands(
+  directory: string,
+  answer: (request: Request) => AsyncGenerator<Line>,
+): Promise<Server> {
+  rmSync(join(directory, NAME), { force: true })
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy()) // The other side went away: there is nobody to tell.
+    serveOne(socket, answer).catch((error: Error) => socket.end(`${JSON.stringify({ fail: error.message })}\n`))
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(socketPath(directory), resolve)
+  })
+  chmodSync(join(directory, NAME), 0o600)
+  return server
+}
+
+async function serveOne(socket: Socket, answer: (request: Request) => AsyncGenerator<Line>): Promise<void> {
+  for await (const line of answer(parseRequest(await firstLine(socket)))) {
+    if (socket.destroyed) return
+    if (!socket.write(`${JSON.stringify(line)}\n`)) await drained(socket)
+  }
+  socket.end()
+}
+
+const drained = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    socket.once('drain', resolve)
+    socket.once('close', () => resolve())
+  })
+
+function firstLine(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    socket.setEncoding('utf8')
+    socket.on('data', (part: string) => {
+      text += part
+      const end = text.indexOf('\n')
+      if (end >= 0) resolve(text.slice(0, end))
+      else if (text.length > MAX_REQUEST_CHARACTERS) reject(new Error('the request is too long'))
+    })
+    socket.on('close', () => reject(new Error('the request ended early')))
+  })
+}
+
+function parseRequest(text: string): Request {
+  try {
+    const request = JSON.parse(text)
+    if (typeof request.act === 'string' && typeof request.input === 'object' && request.input !== null) return request
+  } catch {
+    // Falls through: what is no JSON is no request either.
+  }
+  throw new Error('this is not a request of the command line')
+}
+
+/** Sends a request to the server that holds the book in `directory`; `undefined` when none is there. */
+export async function askServer(directory: string, request: Request): Promise<AsyncGenerator<Line> | undefined> {
+  if (!existsSync(join(directory, NAME))) return undefined
+  const socket = connect(socketPath(directory))
+  const isThere = await new Promise<boolean>((resolve, reject) => {
+    socket.once('connect', () => resolve(true))
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      // A server that was killed leaves its socket behind, refusing.
+      error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? resolve(false) : reject(error),
+    )
+  })
+  if (!isThere) return undefined
+  socket.write(`${JSON.stringify(request)}\n`)
+  return answers(socket)
+}
+
+async function* answers(socket: Socket): AsyncGenerator<Line> {
+  for await (const line of createInterface({ input: socket })) yield JSON.parse(line)
+}

@@ -1,0 +1,130 @@
+/** `daybook user …`: people, as the operator sees them. */
+import password from '@inquirer/password'
+import type { Command } from 'commander'
+import { changePassword, restoreUser, revokeUser } from '../domain/users.ts'
+import { hashPassword, isPassword } from '../http/passwords.ts'
+import { addUser } from '../http/people.ts'
+import { newPassphrase } from '../http/secrets.ts'
+import { Refused } from '../ledger/ledger.ts'
+import { type Act, optionalTextOf, textOf } from './act.ts'
+import { readText, UsageError } from './config.ts'
+import type { Run } from './run.ts'
+
+export const userActs: { readonly [name: string]: Act } = {
+  async *'user add'(ledger, input, by) {
+    const username = textOf(input, 'username')
+    const email = optionalTextOf(input, 'email')
+    const admin = input.admin === true
+    await addUser(ledger, by, { username, email, password: textOf(input, 'password'), admin })
+    yield { say: `${username} can sign in${admin ? ', and is an operator' : ''}.` }
+  },
+
+  async *'user list'(ledger) {
+    const users = await ledger.read((state) =>
+      [...state.users.entries()].map(([id, { sealed, admin, active, createdAt }]) => ({
+        username: sealed.open?.username ?? null,
+        email: sealed.open?.email ?? null,
+        role: admin ? 'operator' : 'user',
+        state: active ? 'active' : 'revoked',
+        todos: state.todos.countBy('user', id),
+        since: createdAt,
+        id,
+      })),
+    )
+    for (const row of users) yield { row }
+  },
+
+  async *'user revoke'(ledger, input, by) {
+    const username = textOf(input, 'username')
+    await ledger.transact(by, (state) => revokeUser(state, username))
+    yield {
+      say: `${username} is revoked: their sessions, consents, codes and tokens have ended, and they cannot sign in.`,
+    }
+  },
+
+  async *'user restore'(ledger, input, by) {
+    const username = textOf(input, 'username')
+    await ledger.transact(by, (state) => restoreUser(state, username))
+    yield { say: `${username} can sign in again. Nothing that was ended has come back.` }
+  },
+
+  async *'user passwd'(ledger, input, by) {
+    const identifier = textOf(input, 'username')
+    const chosen = textOf(input, 'password')
+    if (!isPassword(chosen)) throw new Refused('password_length')
+    const passwordHash = await hashPassword(chosen)
+    await ledger.transact(by, (state) => changePassword(state, { identifier, passwordHash }))
+    yield {
+      say: `${identifier} has a new password. Their browsers are signed out; their connected apps stay connected.`,
+    }
+  },
+}
+
+const USER_COLUMNS = ['username', 'email', 'role', 'state', 'todos', 'since']
+
+export function addUserCommands(program: Command, run: Run): void {
+  const user = program.command('user').description('people: add, list, revoke, restore, passwd')
+  const withPassword = (command: Command): Command =>
+    command
+      .option('--password-file <file>', 'read the password from a file')
+      .option('--random-password', 'make a password and show it once')
+
+  withPassword(user.command('add <name>'))
+    .description('create an account')
+    .option('--email <address>', 'an e-mail address to sign in with')
+    .option('--admin', 'as an operator')
+    .action(async (username: string, options: Options) => {
+      const chosen = await choosePassword(options)
+      await run('user add', {
+        username,
+        email: options.email,
+        admin: options.admin === true,
+        password: chosen.password,
+      })
+      chosen.show()
+    })
+  user
+    .command('list')
+    .description('everybody who has an account')
+    .action(() => run('user list', {}, USER_COLUMNS))
+  user
+    .command('revoke <name>')
+    .description('end all their sessions, codes and tokens at once; they cannot sign in any more')
+    .action((username: string) => run('user revoke', { username }))
+  user
+    .command('restore <name>')
+    .description('let them sign in again')
+    .action((username: string) => run('user restore', { username }))
+  withPassword(user.command('passwd <name>'))
+    .description('set a new password; signs out their browsers')
+    .action(async (username: string, options: Options) => {
+      const chosen = await choosePassword(options)
+      await run('user passwd', { username, password: chosen.password })
+      chosen.show()
+    })
+}
+
+type Options = { email?: string; admin?: true; passwordFile?: string; randomPassword?: true }
+
+/** Never from an argument, where others could see it. `show` tells a password that nobody else knows. */
+async function choosePassword(options: Options): Promise<{ password: string; show: () => void }> {
+  const silent = { show: () => {} }
+  if (options.randomPassword) {
+    if (options.passwordFile !== undefined) throw new UsageError('give --password-file or --random-password, not both')
+    const made = newPassphrase()
+    return { password: made, show: () => process.stdout.write(`${made}\n`) }
+  }
+  if (options.passwordFile !== undefined) {
+    const text = readText(options.passwordFile, '--password-file')
+    return { password: text.replace(/\r?\n$/, ''), ...silent }
+  }
+  if (!process.stdin.isTTY)
+    throw new UsageError('there is no terminal to ask for a password: use --password-file or --random-password')
+  const context = { output: process.stderr }
+  const first = await password({ message: 'Password:', mask: true, validate: validatePassword }, context)
+  const second = await password({ message: 'Again:', mask: true }, context)
+  if (first !== second) throw new UsageError('the two passwords differ; nothing was changed')
+  return { password: first, ...silent }
+}
+
+const validatePassword = (text: string): true | string => isPassword(text) || 'A password has 8 to 1,024 characters.'

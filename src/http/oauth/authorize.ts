@@ -1,0 +1,142 @@
+/** The authorization endpoint and the answer to its consent page (RFC 6749 §4.1.1, §4.1.2; RFC 9207). */
+import Router from '@koa/router'
+import type { Context } from 'koa'
+import { ulid } from 'ulid'
+import { type Client, requestRedirect } from '../../domain/clients.ts'
+import {
+  type Answered,
+  type Asked,
+  denyConsent,
+  type Examined,
+  examineRequest,
+  grantConsent,
+  requestConsent,
+  scopeWords,
+} from '../../domain/consents.ts'
+import { usernameOf } from '../../domain/users.ts'
+import { Refused } from '../../ledger/ledger.ts'
+import { ANONYMOUS, by } from '../origin.ts'
+import { consentPage } from '../pages/consent.ts'
+import { sendPage } from '../pages/layout.ts'
+import { type Destination, signInPage } from '../pages/sign-in.ts'
+import { formFields, queryParameters } from '../parse.ts'
+import { digest, newSecret } from '../secrets.ts'
+import { requireOwnForm, type SignedIn, signedIn, tokenFor } from '../session.ts'
+import { audiencesOf, type Deps } from '../settings.ts'
+
+/** How long a consent page may stay open before it is too old to answer. */
+const CONSENT_TTL_MS = 30 * 60_000
+
+export function authorizeRoutes(deps: Deps): Router {
+  const { ledger, settings } = deps
+  const router = new Router({ sensitive: true, strict: true })
+
+  router.get('/oauth', async (ctx) => {
+    const examined = await examine(deps, ctx.querystring)
+    if ('page' in examined) return refuseOnPage(ctx, deps, examined)
+    if ('error' in examined) {
+      const { error, description, redirectUri, state } = examined
+      return redirectBack(ctx, deps, redirectUri, { error, error_description: description, state })
+    }
+    const visitor = await signedIn(ctx, deps)
+    if (visitor !== undefined) return askForConsent(ctx, deps, examined, visitor)
+    const page = { formToken: tokenFor(ctx, deps, 'login'), canSignUp: settings.signup === 'open' }
+    return sendPage(ctx, signInPage({ ...page, ...destinationOf(examined, ctx.querystring) }))
+  })
+
+  router.post('/oauth/consent', async (ctx) => {
+    const fields = formFields(ctx)
+    const visitor = await signedIn(ctx, deps)
+    if (visitor === undefined) throw new Refused('consent_unknown')
+    const request = fields.get('request') ?? ''
+    requireOwnForm(ctx, deps, fields, consentForm(request), visitor.session)
+    const decision = fields.get('decision')
+    if (decision !== 'allow' && decision !== 'deny') throw new Refused('decision_missing')
+    const code = newSecret('dbc')
+    const made = { grant: ulid(ledger.now()), code: digest(code), codeExpiresAt: ledger.now() + settings.codeTtlMs }
+    const answer = { request, session: visitor.session, ...made }
+    const decide = decision === 'allow' ? grantConsent : denyConsent
+    const { redirectUri, state }: Answered = await ledger.transact(
+      by(ctx, { kind: 'user', id: visitor.user.id }),
+      (rows, now) => decide(rows, answer, now),
+    )
+    redirectBack(ctx, deps, redirectUri, decision === 'allow' ? { code, state } : { ...DENIED, state })
+  })
+
+  return router
+}
+
+const DENIED = { error: 'access_denied', error_description: 'The user said no.' }
+const consentForm = (request: string): string => `consent ${request}`
+
+const examine = (deps: Deps, query: string): Promise<Examined> => {
+  const parameters = queryParameters(query)
+  return deps.ledger.read((state) => examineRequest(state, parameters, audiencesOf(deps.settings)))
+}
+
+const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, query: string): Destination => ({
+  returnTo: `/oauth?${query}`,
+  clientName: client.name,
+  callbackOrigin: new URL(asked.redirectUri).origin,
+})
+
+/**
+ * Where a sign-in may lead: back to an authorization, or home. Nowhere else, and never off this origin.
+ * @param returnTo as it came in a form or query
+ */
+export async function destination(deps: Deps, returnTo: string | undefined): Promise<Destination> {
+  const query = /^\/oauth\?([\x21-\x7e]+)$/.exec(returnTo ?? '')?.[1]
+  if (query === undefined) return { returnTo: '/' }
+  const examined = await examine(deps, query)
+  return 'asked' in examined ? destinationOf(examined, query) : { returnTo: `/oauth?${query}` }
+}
+
+type OnPage = Extract<Examined, { page: unknown }>
+
+/** Nobody is redirected to an address that is not the client's. One of ChatGPT's own is put before the operator. */
+async function refuseOnPage(ctx: Context, { ledger }: Deps, { page, client, redirectUri }: OnPage): Promise<void> {
+  if (page === 'redirect_unregistered' && client !== undefined && redirectUri !== undefined) {
+    const asked = { client: client.id, uri: redirectUri }
+    await ledger.transact(by(ctx, ANONYMOUS, client.id), (state) => requestRedirect(state, asked))
+  }
+  throw new Refused(page)
+}
+
+type Ready = Extract<Examined, { asked: unknown }>
+
+async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor: SignedIn): Promise<void> {
+  const { ledger, settings } = deps
+  const { asked, client, state } = examined
+  const { session, user } = visitor
+  const request = ulid(ledger.now())
+  const input = { request, user: user.id, session, asked, state, expiresAt: ledger.now() + CONSENT_TTL_MS }
+  await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows) => requestConsent(rows, input))
+  const page = consentPage({
+    clientName: client.name,
+    username: await ledger.read((rows) => usernameOf(rows, user.id)),
+    permissions: scopeWords(asked.scope),
+    redirectUri: asked.redirectUri,
+    holdsMs: settings.refreshMaxTtlMs,
+    request,
+    formToken: tokenFor(ctx, deps, consentForm(request), session),
+    returnTo: `/oauth?${ctx.querystring}`,
+    signOutToken: tokenFor(ctx, deps, 'logout', session),
+  })
+  await sendPage(ctx, page)
+}
+
+/** Back to the client, by GET whatever came before (303), the registered URI as it is, its own query kept. */
+function redirectBack(
+  ctx: Context,
+  { settings }: Deps,
+  redirectUri: string,
+  answer: { readonly [name: string]: string | null },
+): void {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries(answer)) if (value !== null) parameters.set(name, value)
+  parameters.set('iss', settings.publicUrl) // RFC 9207 §2: on every answer, errors too.
+  ctx.status = 303
+  ctx.set('Cache-Control', 'no-store')
+  ctx.set('Location', `${redirectUri}${redirectUri.includes('?') ? '&' : '?'}${parameters}`)
+  ctx.body = ''
+}

@@ -1,0 +1,39 @@
+/** What this authorization server and this resource say of themselves (RFC 8414, RFC 9728). */
+import Router from '@koa/router'
+import { SCOPE_NAMES } from '../../domain/consents.ts'
+import type { Deps } from '../settings.ts'
+
+export function metadataRoutes({ settings: { publicUrl } }: Deps): Router {
+  const router = new Router({ sensitive: true, strict: true })
+  const documents = {
+    // RFC 8414 §2. Only what is there is named.
+    '/.well-known/oauth-authorization-server': {
+      issuer: publicUrl,
+      authorization_endpoint: `${publicUrl}/oauth`,
+      token_endpoint: `${publicUrl}/auth/oauth_exchange`,
+      scopes_supported: SCOPE_NAMES,
+      response_types_supported: ['code'],
+      response_modes_supported: ['query'],
+      grant_types_supported: ['authorization_code', 'refresh_token'],
+      token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],
+      code_challenge_methods_supported: ['S256'],
+      // RFC 9207 §3.
+      authorization_response_iss_parameter_supported: true,
+    },
+    // RFC 9728 §2.
+    '/.well-known/oauth-protected-resource': {
+      resource: publicUrl,
+      resource_name: 'Daybook',
+      authorization_servers: [publicUrl],
+      scopes_supported: SCOPE_NAMES,
+      bearer_methods_supported: ['header'],
+    },
+  }
+  for (const [path, body] of Object.entries(documents)) {
+    router.get(path, (ctx) => {
+      ctx.set('Cache-Control', 'public, max-age=300')
+      ctx.body = body
+    })
+  }
+  return router
+}

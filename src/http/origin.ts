@@ -1,0 +1,63 @@
+/** How a request came: its id, its conversation, and the address it came from. */
+import { BlockList, isIP } from 'node:net'
+import type { Context } from 'koa'
+import type { Actor } from '../domain/shape.ts'
+import type { By } from '../ledger/ledger.ts'
+
+export const ANONYMOUS: Actor = { kind: 'anonymous', id: 'anonymous' }
+
+/** What the audit keeps of where a change came from. @param client the app it came through, by Daybook's name for it */
+export function by(ctx: Context, actor: Actor, client?: string): By {
+  const conversation = ctx.get('openai-conversation-id')
+  const agent = ctx.get('user-agent').slice(0, 256).toWellFormed()
+  return {
+    actor,
+    via: {
+      request: ctx.response.get('X-Request-Id'),
+      ...(client === undefined ? {} : { client }),
+      ...(/^[\w.-]{1,128}$/.test(conversation) ? { conversation } : {}),
+    },
+    trace: { ip: ctx.request.ip, ...(agent === '' ? {} : { agent }) },
+  }
+}
+
+/**
+ * The address of who sent a request: the socket's, or, where that is a trusted proxy, the last one in
+ * `X-Forwarded-For` that is not.
+ * @param forwarded the header as it came
+ */
+export function clientAddress(socket: string | undefined, forwarded: string, trusted: BlockList): string {
+  let address = plainAddress(socket ?? '')
+  const hops = forwarded.split(',').map((hop) => plainAddress(hop.trim()))
+  while (isTrusted(address, trusted)) {
+    const hop = hops.pop()
+    if (hop === undefined || isIP(hop) === 0) break
+    address = hop
+  }
+  return address
+}
+
+/** An IPv4 address that came over an IPv6 socket is the IPv4 address. */
+const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
+
+const isTrusted = (address: string, trusted: BlockList): boolean => {
+  const version = isIP(address)
+  return version !== 0 && trusted.check(address, version === 6 ? 'ipv6' : 'ipv4')
+}
+
+/** @param ranges addresses and CIDRs @throws {Error} that names what is neither */
+export function proxyList(ranges: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [address = '', bits, ...rest] = range.split('/')
+    const version = isIP(address)
+    const width = bits === undefined ? undefined : Number(bits)
+    const widest = version === 6 ? 128 : 32
+    const isWidth = width === undefined || (/^\d+$/.test(bits!) && width <= widest)
+    if (version === 0 || rest.length > 0 || !isWidth) throw new Error(`"${range}" is neither an address nor a CIDR`)
+    const family = version === 6 ? 'ipv6' : 'ipv4'
+    if (width === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, width, family)
+  }
+  return list
+}

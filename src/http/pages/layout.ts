@@ -1,0 +1,98 @@
+/** The one frame of every page for people. */
+import { html, raw } from 'hono/html'
+import type { Context } from 'koa'
+
+export { html }
+export type Html = ReturnType<typeof html>
+
+export type Page = {
+  readonly title: string
+  readonly body: Html
+  readonly status?: number
+  /** Origins, besides our own, that a form on this page may lead to: the callback of a consent. */
+  readonly formTargets?: readonly string[]
+}
+
+/** Answers with a page. Nothing of it is kept, framed, scripted, or told to the next site. */
+export async function sendPage(ctx: Context, { title, body, status = 200, formTargets = [] }: Page): Promise<void> {
+  ctx.status = status
+  ctx.type = 'text/html; charset=utf-8'
+  ctx.set('Cache-Control', 'no-store')
+  ctx.set('Content-Security-Policy', contentSecurityPolicy(formTargets))
+  ctx.body = String(await frame(title, body))
+}
+
+/** `form-action` holds for redirects too in Chromium, so the way back to the client has to be in it. */
+export const contentSecurityPolicy = (formTargets: readonly string[] = []): string =>
+  [
+    "default-src 'none'",
+    "style-src 'self'",
+    "img-src 'self'",
+    `form-action ${["'self'", ...new Set(formTargets)].join(' ')}`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join('; ')
+
+// The header says no-referrer. Within our own origin browsers may tell: otherwise they send a form's Origin as "null".
+const frame = (title: string, body: Html): Html => html`<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <meta name="referrer" content="same-origin">
+    <meta name="robots" content="noindex">
+    <title>${title} · Daybook</title>
+    <link rel="icon" type="image/png" href="/logo.png">
+    <link rel="stylesheet" href="/style.css">
+  </head>
+  <body>
+    <header class="brand"><a href="/"><img src="/logo.png" alt="" width="36" height="36"><span>Daybook</span></a></header>
+    <main>${body}</main>
+    <footer><a href="/legal">Privacy and terms</a></footer>
+  </body>
+</html>
+`
+
+/** A field with its label, its hint, and what is wrong with it beside it. */
+export type Field = {
+  readonly name: string
+  readonly label: string
+  readonly type?: 'text' | 'email' | 'password'
+  readonly value?: string
+  readonly autocomplete: string
+  readonly hint?: string
+  readonly error?: string | undefined
+  readonly isOptional?: boolean
+  readonly hasFocus?: boolean
+}
+
+export function field(of: Field): Html {
+  const { name, label, type = 'text', value = '', autocomplete, hint, error, isOptional = false, hasFocus = false } = of
+  const described = [hint && `${name}-hint`, error && `${name}-error`].filter(Boolean).join(' ')
+  return html`<div class="field">
+        <label for="${name}">${label}${isOptional ? html` <span class="optional">(optional)</span>` : ''}</label>
+        ${hint === undefined ? '' : html`<p class="hint" id="${name}-hint">${hint}</p>`}
+        <input id="${name}" name="${name}" type="${type}" value="${value}" autocomplete="${autocomplete}"
+          ${raw(isOptional ? '' : 'required')} ${raw(hasFocus ? 'autofocus' : '')}
+          ${raw(type === 'text' ? 'autocapitalize="none" spellcheck="false"' : '')}
+          ${raw(described === '' ? '' : `aria-describedby="${described}"`)}
+          ${raw(error === undefined ? '' : 'aria-invalid="true"')}>
+        ${error === undefined ? '' : html`<p class="error" id="${name}-error">${error}</p>`}
+      </div>`
+}
+
+export const hidden = (name: string, value: string): Html => html`<input type="hidden" name="${name}" value="${value}">`
+
+/** A duration as a person says it: "90 days", "1 hour". */
+export function inWords(ms: number): string {
+  const units = [
+    [86_400_000, 'day'],
+    [3_600_000, 'hour'],
+    [60_000, 'minute'],
+    [1000, 'second'],
+  ] as const
+  const [size, name] = units.find(([unit]) => ms >= unit && ms % unit === 0) ?? [1000, 'second']
+  const count = Math.round(ms / size)
+  return `${count} ${name}${count === 1 ? '' : 's'}`
+}

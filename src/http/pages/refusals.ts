@@ -1,0 +1,44 @@
+/** Refusals as a person meets them on a page. */
+import type { Context } from 'koa'
+import type { Reason } from '../../domain/shape.ts'
+import type { Refused } from '../../ledger/ledger.ts'
+import { detailOf, RETRY_AFTER_S, sentence, statusOf } from '../errors.ts'
+import { type Html, html, sendPage } from './layout.ts'
+import { messagePage } from './message.ts'
+
+/** What to do about it, where there is something to do. */
+const advice: { readonly [R in Reason]?: Html } = {
+  redirect_waiting: html`<p>It is on their list now. They can look at it and allow it with
+      <code>daybook client show chatgpt</code> and <code>daybook client allow chatgpt URL</code>. After that, start
+      connecting again.</p>`,
+  redirect_waiting_full: html`<p>They can see them with <code>daybook client show chatgpt</code>.</p>`,
+  redirect_unregistered: html`<p>To be safe, you are not sent there. If you set this up yourself, allow the app's
+      callback with <code>daybook client allow CLIENT URL</code>.</p>`,
+  client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
+      <code>daybook client show chatgpt</code>.</p>`,
+  consent_unknown: html`<p>Go back to the app that sent you here and connect again.</p>`,
+}
+
+/** A heading where "This did not work" would say too little. */
+const titles: { readonly [R in Reason]?: string } = {
+  route_unknown: 'Nothing here',
+  redirect_waiting: 'Not allowed yet',
+  book_unavailable: 'Please try again shortly',
+}
+
+/** Answers with a page. */
+export async function sendRefusal(ctx: Context, refused: Refused): Promise<void> {
+  const { reason } = refused
+  const status = statusOf(reason)
+  if (status === 503) ctx.set('Retry-After', RETRY_AFTER_S)
+  await sendPage(
+    ctx,
+    messagePage({
+      title: titles[reason] ?? 'This did not work',
+      text: detailOf(refused) ?? sentence(reason),
+      status,
+      ...(advice[reason] === undefined ? {} : { more: advice[reason] }),
+      requestId: ctx.response.get('X-Request-Id'),
+    }),
+  )
+}

@@ -1,0 +1,99 @@
+/** Reading requests: bounded bodies, strict queries, exactly-one parameters. */
+import type { Context, Middleware } from 'koa'
+import bodyParser from 'koa-bodyparser'
+import { Refused } from '../ledger/ledger.ts'
+
+/** A to-do of 10,000 code points, each written as two `\uXXXX`, and some air. */
+const JSON_LIMIT = '160kb'
+/** A password of 1,024 characters, percent-encoded, and the state of an authorization. */
+const FORM_LIMIT = '64kb'
+
+const read = bodyParser({
+  enableTypes: ['json', 'form'],
+  jsonLimit: JSON_LIMIT,
+  formLimit: FORM_LIMIT,
+  onerror(error) {
+    // The error carries the raw body: it must not get into a log.
+    const { status } = error as Error & { status?: number }
+    throw new Refused(status === 413 ? 'request_too_large' : 'request_malformed')
+  },
+})
+
+/** Reads a body of JSON or form, at most so large, in UTF-8, sent as it is. */
+export const parseBody: Middleware = (ctx, next) => {
+  const hasBody = ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length') || 0) > 0
+  if (!hasBody) return next()
+  const types = ctx.req.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')
+  const charset = ctx.request.charset.toLowerCase()
+  if (types.length > 1 || !['', 'utf-8', 'utf8'].includes(charset)) throw new Refused('media_type_unsupported')
+  // Nobody needs to compress a to-do, and what inflates may inflate without bound.
+  if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) throw new Refused('media_type_unsupported')
+  return read(ctx, next)
+}
+
+/** The JSON object of a body. @throws {Refused} `media_type_unsupported`, `request_malformed` */
+export function jsonObject(ctx: Context): { readonly [member: string]: unknown } {
+  if (!ctx.is('application/json')) throw new Refused('media_type_unsupported')
+  const { body } = ctx.request
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new Refused('request_malformed', 'The body must be a JSON object.')
+  return body as { readonly [member: string]: unknown }
+}
+
+/** Every value of every parameter of a query, decoded. @throws {Refused} `request_malformed` for what is no encoding */
+export function queryParameters(query: string): Map<string, string[]> {
+  const parameters = new Map<string, string[]>()
+  for (const pair of query.split('&')) {
+    if (pair === '') continue
+    const [name, value] = splitPair(pair)
+    parameters.set(name, [...(parameters.get(name) ?? []), value])
+  }
+  return parameters
+}
+
+function splitPair(pair: string): [string, string] {
+  const equals = pair.indexOf('=')
+  const parts = equals < 0 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)]
+  try {
+    return parts.map((part) => decodeURIComponent(part.replaceAll('+', ' '))) as [string, string]
+  } catch {
+    throw new Refused('request_malformed')
+  }
+}
+
+/** The fields of a form, each at most once. @throws {Refused} `media_type_unsupported`, `request_malformed` */
+export function formFields(ctx: Context): Map<string, string> {
+  if (!ctx.is('application/x-www-form-urlencoded')) throw new Refused('media_type_unsupported')
+  return exactlyOne(queryParameters(String(ctx.request.rawBody ?? '')))
+}
+
+function exactlyOne(parameters: Map<string, string[]>): Map<string, string> {
+  return new Map(
+    [...parameters].map(([name, values]) => {
+      if (values.length > 1) throw new Refused('request_malformed', `${printable(name)} is given more than once.`)
+      return [name, values[0]!]
+    }),
+  )
+}
+
+/** RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E in a description. */
+const printable = (name: string): string => name.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?').slice(0, 40)
+
+/**
+ * The parameters of a token request, form (RFC 6749 §4.1.3) or JSON (the plugin's `authorization_content_type`): each
+ * at most once, each a string. @throws {Refused} `request_malformed`
+ */
+export function tokenParameters(ctx: Context): Map<string, string> {
+  if (ctx.is('application/x-www-form-urlencoded')) return withoutPrototype(formFields(ctx))
+  if (!ctx.is('application/json'))
+    throw new Refused('request_malformed', 'The body must be a form or JSON, and say so in Content-Type.')
+  const members = Object.entries(jsonObject(ctx))
+  for (const [name, value] of members)
+    if (typeof value !== 'string') throw new Refused('request_malformed', `${printable(name)} must be a string.`)
+  return withoutPrototype(new Map(members as [string, string][]))
+}
+
+function withoutPrototype(parameters: Map<string, string>): Map<string, string> {
+  if (parameters.has('__proto__')) throw new Refused('request_malformed', '__proto__ is not a parameter.')
+  return parameters
+}

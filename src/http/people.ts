@@ -1,0 +1,186 @@
+/** Pages for people: home, sign in, sign up, sign out. */
+import Router from '@koa/router'
+import type { Context } from 'koa'
+import { ulid } from 'ulid'
+import { signIn, signOut } from '../domain/sessions.ts'
+import type { Reason } from '../domain/shape.ts'
+import { openTodos } from '../domain/todos.ts'
+import { findUser, passwordName, registerUser, usernameOf } from '../domain/users.ts'
+import { type Ledger, Refused } from '../ledger/ledger.ts'
+import { newKey } from '../ledger/vault.ts'
+import { asset } from './assets.ts'
+import { sentence, statusOf } from './errors.ts'
+import { destination } from './oauth/authorize.ts'
+import { ANONYMOUS, by } from './origin.ts'
+import { homePage, signedInHomePage } from './pages/home.ts'
+import { sendPage } from './pages/layout.ts'
+import { signInPage } from './pages/sign-in.ts'
+import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
+import { formFields } from './parse.ts'
+import { hashPassword, isPassword, verifyPassword } from './passwords.ts'
+import { clearSession, newSession, requireOwnForm, setSession, signedIn, tokenFor } from './session.ts'
+import type { Deps } from './settings.ts'
+
+export function peopleRoutes(deps: Deps): Router {
+  const { ledger, settings } = deps
+  const canSignUp = settings.signup === 'open'
+  const router = new Router({ sensitive: true, strict: true })
+
+  const style = asset('src/http/pages/style.css').toString('utf8')
+  router.get('/style.css', (ctx) => {
+    ctx.type = 'text/css; charset=utf-8'
+    ctx.set('Cache-Control', 'public, max-age=300')
+    ctx.body = style
+  })
+
+  router.get('/', async (ctx) => {
+    const visitor = await signedIn(ctx, deps)
+    if (visitor === undefined) return sendPage(ctx, homePage({ publicUrl: settings.publicUrl, canSignUp }))
+    const [username, todos] = await ledger.read((state) => [
+      usernameOf(state, visitor.user.id),
+      openTodos(state, visitor.user.id).map((todo) => todo.text),
+    ])
+    const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
+    return sendPage(ctx, signedInHomePage({ publicUrl: settings.publicUrl, username, todos, signOutToken }))
+  })
+
+  router.get('/login', async (ctx) => {
+    if ((await signedIn(ctx, deps)) !== undefined) return seeOther(ctx, '/')
+    return sendPage(ctx, signInPage({ returnTo: '/', formToken: tokenFor(ctx, deps, 'login'), canSignUp }))
+  })
+
+  router.post('/login', async (ctx) => {
+    const fields = formFields(ctx)
+    requireOwnForm(ctx, deps, fields, 'login')
+    const to = await destination(deps, fields.get('return_to'))
+    const identifier = fields.get('identifier') ?? ''
+    try {
+      await signInWith(ctx, deps, identifier, fields.get('password') ?? '')
+    } catch (error) {
+      if (!(error instanceof Refused) || !['credentials_wrong', 'password_length'].includes(error.reason)) throw error
+      const formToken = tokenFor(ctx, deps, 'login')
+      const [status, text] = [statusOf(error.reason), sentence(error.reason)]
+      return sendPage(ctx, signInPage({ ...to, formToken, identifier, error: text, status, canSignUp }))
+    }
+    return seeOther(ctx, to.returnTo)
+  })
+
+  router.get('/signup', async (ctx) => {
+    if (!canSignUp) throw new Refused('signup_closed')
+    const returnTo = ctx.query.return_to
+    const to = await destination(deps, typeof returnTo === 'string' ? returnTo : undefined)
+    return sendPage(ctx, signUpPage({ ...to, formToken: tokenFor(ctx, deps, 'signup') }))
+  })
+
+  router.post('/signup', async (ctx) => {
+    const fields = formFields(ctx)
+    requireOwnForm(ctx, deps, fields, 'signup')
+    if (!canSignUp) throw new Refused('signup_closed')
+    const to = await destination(deps, fields.get('return_to'))
+    const username = (fields.get('username') ?? '').trim()
+    const email = (fields.get('email') ?? '').trim()
+    try {
+      const password = fields.get('password') ?? ''
+      const who = by(ctx, ANONYMOUS)
+      const user = await addUser(ledger, who, { username, email: email || undefined, password, admin: false })
+      await startSession(ctx, deps, user)
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      const errors = signUpErrors(error.reason)
+      if (errors === undefined) throw error
+      const formToken = tokenFor(ctx, deps, 'signup')
+      return sendPage(ctx, signUpPage({ ...to, formToken, username, email, errors, status: statusOf(error.reason) }))
+    }
+    return seeOther(ctx, to.returnTo)
+  })
+
+  router.get('/logout', async (ctx) => seeOther(ctx, '/'))
+
+  router.post('/logout', async (ctx) => {
+    const fields = formFields(ctx)
+    const visitor = await signedIn(ctx, deps)
+    if (visitor !== undefined) {
+      requireOwnForm(ctx, deps, fields, 'logout', visitor.session)
+      const who = by(ctx, { kind: 'user', id: visitor.user.id })
+      await ledger.transact(who, (state) => signOut(state, visitor.session))
+    }
+    clearSession(ctx, settings)
+    return seeOther(ctx, (await destination(deps, fields.get('return_to'))).returnTo)
+  })
+
+  return router
+}
+
+/** After a form, by GET: a reload repeats nothing (303, never 307). */
+function seeOther(ctx: Context, path: string): void {
+  ctx.status = 303
+  ctx.set('Cache-Control', 'no-store')
+  ctx.set('Location', path)
+  ctx.body = ''
+}
+
+function signUpErrors(reason: Reason): FieldErrors | undefined {
+  const text = sentence(reason)
+  if (reason === 'username_invalid' || reason === 'username_taken') return { username: text }
+  if (reason === 'email_invalid' || reason === 'email_taken') return { email: text }
+  if (reason === 'password_length') return { password: text }
+  return undefined
+}
+
+type NewUser = { username: string; email: string | undefined; password: string; admin: boolean }
+
+/**
+ * Registers a user; gives their id.
+ * @throws {Refused} `password_length`, and as `registerUser` does
+ */
+export async function addUser(ledger: Ledger, who: ReturnType<typeof by>, input: NewUser): Promise<string> {
+  const { username, email, password, admin } = input
+  if (!isPassword(password)) throw new Refused('password_length')
+  const user = ulid(ledger.now())
+  const passwordHash = await hashPassword(password)
+  await ledger.transact(who, (state) =>
+    registerUser(state, { user, username, email, admin, passwordHash, key: newKey() }),
+  )
+  return user
+}
+
+/** A session for somebody who has just registered. */
+async function startSession(ctx: Context, { ledger, settings }: Deps, user: string): Promise<void> {
+  const { cookie, session } = newSession()
+  const input = {
+    user,
+    passwordRight: true,
+    passwordChanges: 0,
+    session,
+    expiresAt: ledger.now() + settings.sessionTtlMs,
+  }
+  await ledger.transact(by(ctx, { kind: 'user', id: user }), (state) => signIn(state, input))
+  setSession(ctx, settings, cookie)
+}
+
+/**
+ * A session for whoever has that password. What is wrong does not show, neither in the answer nor in the time.
+ * @throws {Refused} `credentials_wrong`, `password_length`
+ */
+async function signInWith(
+  ctx: Context,
+  { ledger, settings }: Deps,
+  identifier: string,
+  password: string,
+): Promise<void> {
+  // Nothing longer is hashed; nothing shorter can be right, but that is not told before it was tried.
+  if (password.length > 1024) throw new Refused('password_length')
+  const user = await ledger.read((state) => findUser(state, identifier))
+  const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
+  const { cookie, session } = newSession()
+  const input = {
+    user: user?.id,
+    passwordRight,
+    passwordChanges: user?.passwordChanges ?? 0,
+    session,
+    expiresAt: ledger.now() + settings.sessionTtlMs,
+  }
+  const who = by(ctx, passwordRight && user !== undefined ? { kind: 'user', id: user.id } : ANONYMOUS)
+  await ledger.transact(who, (state) => signIn(state, input))
+  setSession(ctx, settings, cookie)
+}

@@ -1,0 +1,90 @@
+/** Who is looking at a page: the session cookie, and the tokens that tie a form to the visitor it was given to. */
+import type { Context } from 'koa'
+import { sessionUser } from '../domain/sessions.ts'
+import type { User } from '../domain/users.ts'
+import { FORM_KEY, Refused } from '../ledger/ledger.ts'
+import { digest, formToken, isFormToken, newSecret } from './secrets.ts'
+import type { Deps, Settings } from './settings.ts'
+
+const isHttps = ({ publicUrl }: Settings): boolean => publicUrl.startsWith('https:')
+/** Over https a `__Host-` cookie cannot be planted from another host or path (RFC 6265bis §4.1.3.2). */
+const cookieName = (settings: Settings, name: string): string =>
+  isHttps(settings) ? `__Host-daybook_${name}` : `daybook_${name}`
+
+function setCookie(ctx: Context, settings: Settings, name: string, value: string | null, maxAgeMs?: number): void {
+  ctx.cookies.secure = isHttps(settings)
+  ctx.cookies.set(cookieName(settings, name), value, {
+    httpOnly: true,
+    sameSite: 'lax',
+    path: '/',
+    overwrite: true,
+    ...(maxAgeMs === undefined ? {} : { maxAge: maxAgeMs }),
+  })
+}
+
+/** A signed-in visitor. `session` is the digest under which the session stands. */
+export type SignedIn = { readonly session: string; readonly user: User }
+
+export async function signedIn(ctx: Context, { ledger, settings }: Deps): Promise<SignedIn | undefined> {
+  const cookie = ctx.cookies.get(cookieName(settings, 'session'))
+  if (cookie === undefined) return undefined
+  const session = digest(cookie)
+  const user = await ledger.read((state, now) => sessionUser(state, session, now))
+  return user === undefined ? undefined : { session, user }
+}
+
+/** A session is always a new one: whatever cookie came before is not taken over. */
+export const newSession = (): { cookie: string; session: string } => {
+  const cookie = newSecret('dbw')
+  return { cookie, session: digest(cookie) }
+}
+
+export const setSession = (ctx: Context, settings: Settings, cookie: string): void =>
+  setCookie(ctx, settings, 'session', cookie, settings.sessionTtlMs)
+
+export const clearSession = (ctx: Context, settings: Settings): void => setCookie(ctx, settings, 'session', null)
+
+/** Who has not signed in is known by a cookie of their own, so that a form fits only the browser it was given to. */
+function visitor(ctx: Context, settings: Settings): string | undefined {
+  const cookie = ctx.cookies.get(cookieName(settings, 'visitor'))
+  return cookie === undefined ? undefined : digest(cookie)
+}
+
+/** The token for a form on a page that is being answered. @param form what the form does, and to what */
+export function tokenFor(ctx: Context, { ledger, settings }: Deps, form: string, session?: string): string {
+  let who = session ?? visitor(ctx, settings)
+  if (who === undefined) {
+    const cookie = newSecret('dbw')
+    setCookie(ctx, settings, 'visitor', cookie)
+    who = digest(cookie)
+  }
+  return formToken(ledger.secret(FORM_KEY)!, who, form)
+}
+
+/**
+ * Was this form sent by the page it was given to? By `Sec-Fetch-Site`, `Origin` and the form's token.
+ * @throws {Refused} `form_foreign`
+ */
+export function requireOwnForm(
+  ctx: Context,
+  { ledger, settings }: Deps,
+  fields: ReadonlyMap<string, string>,
+  form: string,
+  session?: string,
+): void {
+  const site = ctx.get('sec-fetch-site')
+  const origin = ctx.get('origin')
+  if (site !== '' && site !== 'same-origin' && site !== 'none') throw new Refused('form_foreign')
+  // Under a strict referrer policy browsers send "null"; then Sec-Fetch-Site has to vouch.
+  if (origin !== '' && origin !== settings.publicUrl && !(origin === 'null' && site === 'same-origin'))
+    throw new Refused(
+      'form_foreign',
+      `This form came from ${printableOrigin(origin)}. Open Daybook at ${settings.publicUrl} instead.`,
+    )
+  const who = session ?? visitor(ctx, settings)
+  const token = fields.get('form_token')
+  if (who === undefined || token === undefined || !isFormToken(token, ledger.secret(FORM_KEY)!, who, form))
+    throw new Refused('form_foreign')
+}
+
+const printableOrigin = (origin: string): string => (URL.canParse(origin) ? new URL(origin).origin : 'another site')

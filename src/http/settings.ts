@@ -1,0 +1,24 @@
+/** What the wire side needs to know of the settings, and what every router is given. */
+import type { Logger } from 'pino'
+import type { Ledger } from '../ledger/ledger.ts'
+
+export type Settings = {
+  /** The origin of everything, without a slash at the end. Never taken from a request. */
+  readonly publicUrl: string
+  readonly version: string
+  readonly contactEmail: string
+  readonly verificationToken: string | undefined
+  readonly corsOrigins: readonly string[]
+  readonly signup: 'open' | 'closed'
+  readonly maxOpenTodos: number
+  readonly codeTtlMs: number
+  readonly accessTtlMs: number
+  readonly refreshIdleTtlMs: number
+  readonly refreshMaxTtlMs: number
+  readonly sessionTtlMs: number
+}
+
+export type Deps = { readonly ledger: Ledger; readonly settings: Settings; readonly log: Logger }
+
+/** The resources that tokens may be bound to (RFC 8707): this service, named by its origin. */
+export const audiencesOf = ({ publicUrl }: Settings): readonly string[] => [publicUrl, `${publicUrl}/`]

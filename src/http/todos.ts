@@ -1,0 +1,80 @@
+/** The to-do list by index, as the plugin guide published it: `GET`, `POST` and `DELETE /todos/{username}`. */
+import Router from '@koa/router'
+import type { Context } from 'koa'
+import { ulid } from 'ulid'
+import type { Bearer } from '../domain/grants.ts'
+import { addTodo, deleteTodo, openTodos } from '../domain/todos.ts'
+import { isUsername } from '../domain/users.ts'
+import { Refused } from '../ledger/ledger.ts'
+import { requireBearer } from './bearer.ts'
+import { by } from './origin.ts'
+import { jsonObject } from './parse.ts'
+import type { Deps } from './settings.ts'
+
+/** ChatGPT takes at most 100,000 characters; a longer list is answered in parts. */
+const MAX_ANSWER_CHARACTERS = 90_000
+
+export function todoRoutes(deps: Deps): Router {
+  const { ledger, settings } = deps
+  const router = new Router({ prefix: '/todos/:username', sensitive: true, strict: true })
+
+  router.get('/', async (ctx) => {
+    const bearer = await requireListOf(ctx, deps, 'todos:read')
+    const from = fromIndex(ctx)
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = page(await ledger.read((state) => openTodos(state, bearer.user.id).map((todo) => todo.text)), from)
+  })
+
+  router.post('/', async (ctx) => {
+    const bearer = await requireListOf(ctx, deps, 'todos:write')
+    const { todo: text } = jsonObject(ctx)
+    if (typeof text !== 'string') throw new Refused('todo_text_invalid')
+    const id = ulid(ledger.now())
+    const input = { user: bearer.user.id, todo: id, text, maxOpen: settings.maxOpenTodos }
+    const index = await ledger.transact(byBearer(ctx, bearer), (state) => addTodo(state, input))
+    ctx.body = { id, todo: text, todo_idx: index }
+  })
+
+  router.delete('/', async (ctx) => {
+    const bearer = await requireListOf(ctx, deps, 'todos:write')
+    const { todo_idx: index, todo: text } = jsonObject(ctx)
+    if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
+    if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')
+    const input = { user: bearer.user.id, index, text }
+    const item = await ledger.transact(byBearer(ctx, bearer), (state) => deleteTodo(state, input))
+    ctx.body = { id: item.id, todo: item.text }
+  })
+
+  return router
+}
+
+const byBearer = (ctx: Context, { user, client }: Bearer) => by(ctx, { kind: 'user', id: user.id }, client)
+
+/** Whose list the path names: the bearer's own, by name, `me` or `global`. Anybody else's is told apart from nothing. */
+async function requireListOf(ctx: Context, deps: Deps, scope: string): Promise<Bearer> {
+  const bearer = await requireBearer(ctx, deps, scope)
+  const name = String(ctx.params.username).toLowerCase()
+  if (name === 'me' || name === 'global') return bearer
+  if (!isUsername(name)) throw new Refused('list_invalid')
+  if (name !== bearer.user.sealed.open?.username.toLowerCase()) throw new Refused('list_foreign')
+  return bearer
+}
+
+function fromIndex(ctx: Context): number {
+  const from = ctx.query.from ?? '0'
+  if (typeof from !== 'string' || !/^\d{1,9}$/.test(from))
+    throw new Refused('todo_index_invalid', '"from" must be a whole number.')
+  return Number(from)
+}
+
+/** As many texts from `from` on as fit one answer, and where the rest begins. */
+export function page(texts: readonly string[], from: number): { todos: string[]; next_idx?: number } {
+  const todos: string[] = []
+  let characters = 0
+  for (const text of texts.slice(from)) {
+    characters += JSON.stringify(text).length + 1
+    if (characters > MAX_ANSWER_CHARACTERS && todos.length > 0) return { todos, next_idx: from + todos.length }
+    todos.push(text)
+  }
+  return { todos }
+}
