@@ -118,6 +118,7 @@ const securityHeaders = ({ settings }: Deps): Middleware =>
       useDefaults: false,
       directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] },
     },
+    frameguard: { action: 'deny' },
     // The client that opened our page in a window must find that window again after the redirect.
     crossOriginOpenerPolicy: false,
     // The logo and the documents are for other origins; who may read the rest is said by CORS.

@@ -16,16 +16,17 @@ const MAX_ANSWER_CHARACTERS = 90_000
 
 export function todoRoutes(deps: Deps): Router {
   const { ledger, settings } = deps
-  const router = new Router({ prefix: '/todos/:username', sensitive: true, strict: true })
+  const router = new Router({ sensitive: true, strict: true })
+  const path = '/todos/:username'
 
-  router.get('/', async (ctx) => {
+  router.get(path, async (ctx) => {
     const bearer = await requireListOf(ctx, deps, 'todos:read')
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
     ctx.body = page(await ledger.read((state) => openTodos(state, bearer.user.id).map((todo) => todo.text)), from)
   })
 
-  router.post('/', async (ctx) => {
+  router.post(path, async (ctx) => {
     const bearer = await requireListOf(ctx, deps, 'todos:write')
     const { todo: text } = jsonObject(ctx)
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
@@ -35,7 +36,7 @@ export function todoRoutes(deps: Deps): Router {
     ctx.body = { id, todo: text, todo_idx: index }
   })
 
-  router.delete('/', async (ctx) => {
+  router.delete(path, async (ctx) => {
     const bearer = await requireListOf(ctx, deps, 'todos:write')
     const { todo_idx: index, todo: text } = jsonObject(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
