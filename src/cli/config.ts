@@ -77,7 +77,7 @@ const SETTINGS = {
     help: 'the client ID of ChatGPT',
   },
   OPENAI_CLIENT_SECRET: {
-    read: visible.min(16, 'must have at least 16 characters'),
+    read: visible.min(8, 'must have at least 8 characters'),
     default: undefined,
     isSecret: true,
     help: 'the client secret of ChatGPT',

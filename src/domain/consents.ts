@@ -60,10 +60,9 @@ export const on: On<Consents, ConsentEvent | Ends> = {
 }
 
 export const says: Says<ConsentEvent> = {
-  ConsentRequested: ({ data }, names) =>
-    `was asked by ${names.client(data.client)} for ${scopeWords(data.scope).join(' and ')}`,
-  ConsentGranted: ({ data }, names) => `let ${names.client(data.client)} ${scopeWords(data.scope).join(' and ')}`,
-  ConsentDenied: ({ data }, names) => `refused ${names.client(data.client)}`,
+  ConsentRequested: ({ data }, names) => `was asked to let ${names.client(data.client)} in (${data.scope})`,
+  ConsentGranted: ({ data }, names) => `let ${names.client(data.client)} in (${data.scope})`,
+  ConsentDenied: ({ data }, names) => `did not let ${names.client(data.client)} in`,
 }
 
 export function sweep({ consents }: Consents, now: number): void {

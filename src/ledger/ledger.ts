@@ -229,16 +229,18 @@ export class Ledger {
   async #write(): Promise<void> {
     await Promise.resolve()
     while (this.#gathering !== undefined) {
-      const { log, state, tip, witness } = this.#book
+      const book = this.#book
+      const { tip } = book
       const group = this.#gathering
       this.#writing = group
       this.#gathering = undefined
       try {
-        const changes = [...group.changes, ...beginBatch(state)]
-        if (changes.length > 0) await log.write(changes)
-        endBatch(state)
-        this.#book.durable = tip
-        witness.write(tip)
+        const changes = [...group.changes, ...beginBatch(book.state)]
+        if (changes.length > 0) await book.log.write(changes)
+        if (this.#tainted) break // Something else failed meanwhile: these were told so already.
+        endBatch(book.state)
+        book.durable = tip
+        book.witness.write(tip)
       } catch (error) {
         this.#fail(error as Error)
         break
@@ -266,6 +268,7 @@ export class Ledger {
 
   /** Reopens the book until a write succeeds. Meanwhile reads answer from what was reloaded. */
   async #recover(): Promise<void> {
+    await this.#writer
     while (!this.#closed) {
       try {
         this.#book.witness.close()
@@ -278,7 +281,7 @@ export class Ledger {
         return
       } catch (error) {
         this.#setStatus({ writable: false, reason: (error as Error).message })
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref())
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       }
     }
   }

@@ -1,0 +1,37 @@
+# The front door: what people and CI call. Needs npm with any Node from 20 on; brings its own Node 24 along on Linux.
+.PHONY: run test check bench binary clean help
+.DEFAULT_GOAL := help
+
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+# Tools must not phone home.
+export REDOCLY_TELEMETRY := off
+export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+INSTALLED := node_modules/.package-lock.json
+
+help: ## show this
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+$(INSTALLED): package.json package-lock.json
+	@echo 'Installing what is missing (npm ci) ...'
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+run: $(INSTALLED) ## serve on http://localhost:8085 (APP_PORT overrides), book in ./data
+	@APP_PORT=$${APP_PORT:-8085} node src/main.ts serve
+
+test: $(INSTALLED) ## run every test
+	@ava
+
+check: $(INSTALLED) ## formatter, linter, type check, OpenAPI lint
+	@biome ci --error-on-warnings .
+	@tsc --noEmit
+	@redocly lint openapi/openapi.yaml
+
+bench: $(INSTALLED) ## the benchmark, side by side with its peers
+	@node bench/bench.ts
+
+binary: $(INSTALLED) ## the single executable, dist/daybook
+	@node scripts/binary.ts
+
+clean: ## remove what the others made, never data/
+	@rm -rf node_modules dist coverage
