@@ -13,7 +13,7 @@ help: ## show this
 
 $(INSTALLED): package.json package-lock.json
 	@echo 'Installing what is missing (npm ci) ...'
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
 	@touch $@
 
 run: $(INSTALLED) ## serve on http://localhost:8085 (APP_PORT overrides), book in ./data
