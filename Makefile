@@ -23,7 +23,7 @@ test: $(INSTALLED) ## run every test
 	@ava
 
 check: $(INSTALLED) ## formatter, linter, type check, OpenAPI lint
-	@biome ci --error-on-warnings .
+	@biome ci --colors=off --error-on-warnings .
 	@tsc --noEmit
 	@redocly lint openapi/openapi.yaml
 

@@ -1,19 +1,443 @@
 /** C. Token: the exchange of a code (RFC 6749 §4.1.3), as the numbered cases say. */
-import test from 'ava'
-import { ClientSide, person, startWorld, Visitor } from '../_support.ts'
+import { createHash } from 'node:crypto'
+import { request } from 'node:http'
+import test, { type ExecutionContext } from 'ava'
+import { registerClient } from '../../src/domain/clients.ts'
+import { digest } from '../../src/http/secrets.ts'
+import {
+  type Answer,
+  CALLBACK,
+  CHATGPT_ID,
+  CHATGPT_SECRET,
+  ClientSide,
+  OTHER,
+  person,
+  SYSTEM,
+  startWorld,
+  Visitor,
+} from '../_support.ts'
+
+type Answered = Answer & { json: any }
+
+/** A world in which alice is signed in; codes of hers for ChatGPT; and a look at refusals. */
+async function begin(t: ExecutionContext) {
+  const world = await startWorld(t)
+  const chatgpt = new ClientSide(world.url)
+  const visitor = new Visitor(world.url)
+  await visitor.signUp(person('alice'))
+  const code = async (changed = {}, client = chatgpt): Promise<string> => {
+    const given = await client.codeFor(visitor, changed)
+    await world.news()
+    return given
+  }
+  /** T(error), or T401: the bare word, never cached, and no other event than is named. */
+  const refused = async (answer: Answered, error: string, because: string, { status = 400, events = [] as string[] } = {}) => {
+    const { json, headers } = answer
+    t.is(answer.status, status, because)
+    t.deepEqual(Object.keys(json), ['error', 'error_description'], because)
+    t.is(json.error, error, because)
+    // RFC 6749 §5.2: the characters that a description may have.
+    t.regex(json.error_description, /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/, because)
+    t.is(headers.get('content-type'), 'application/json; charset=utf-8', because)
+    t.is(headers.get('cache-control'), 'no-store', because)
+    t.is(headers.get('pragma'), 'no-cache', because)
+    t.is(headers.get('www-authenticate'), status === 401 ? 'Basic realm="Daybook", charset="UTF-8"' : null, because)
+    t.deepEqual(await world.news(), events, because)
+  }
+  /** The code is as good as it was: it gives a token, and the token works. */
+  const stillGood = async (code: string, changed = {}, client = chatgpt) => {
+    const answer = await client.exchange(code, changed)
+    t.is(answer.status, 200, answer.text)
+    t.deepEqual(await world.news(), ['TokenIssued'])
+    t.is((await client.api(answer.json.access_token, 'GET', '/todos/me')).status, 200)
+    return answer.json
+  }
+  return { ...world, chatgpt, visitor, code, refused, stillGood }
+}
+
+/** Posts bytes as they are: whatever body and headers, a header of several values as several lines. */
+function post(url: string, body: string | Buffer, headers: { [name: string]: string | string[] }, method = 'POST') {
+  return new Promise<Answered>((resolve, reject) => {
+    const sent = request(url, { method, headers: { 'content-length': Buffer.byteLength(body), ...headers } }, (response) => {
+      const parts: Buffer[] = []
+      response.on('data', (part) => parts.push(part))
+      response.on('end', () => {
+        const text = Buffer.concat(parts).toString()
+        const all = Object.entries(response.headers).map(([name, value]): [string, string] => [name, String(value)])
+        const json = text === '' ? undefined : JSON.parse(text)
+        resolve({ status: response.statusCode!, headers: new Headers(all), text, json })
+      })
+    })
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }
+const parametersFor = (code: string) => ({
+  grant_type: 'authorization_code',
+  client_id: CHATGPT_ID,
+  client_secret: CHATGPT_SECRET,
+  code,
+  redirect_uri: CALLBACK,
+})
+
+/** RFC 6749 §2.3.1: each part form-encoded, then Basic. */
+const formEncoded = (text: string): string => `${new URLSearchParams([['', text]])}`.slice(1)
+const plainBasic = (credentials: string) => ({ authorization: `Basic ${Buffer.from(credentials).toString('base64')}` })
+const basic = (id: string, secret: string) => plainBasic(`${formEncoded(id)}:${formEncoded(secret)}`)
+const withoutCredentials = { client_id: undefined, client_secret: undefined }
 
 test('26. a JSON exchange gives a pair of tokens, recorded once', async (t) => {
-  const { url, news } = await startWorld(t)
-  const chatgpt = new ClientSide(url)
-  const visitor = new Visitor(url)
-  await visitor.signUp(person('alice'))
-  const code = await chatgpt.codeFor(visitor)
-  await news()
-  const { status, json, headers } = await chatgpt.exchange(code)
+  const { chatgpt, code, news, events } = await begin(t)
+  const { status, json, headers } = await chatgpt.exchange(await code())
   t.is(status, 200)
   t.deepEqual(Object.keys(json), ['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope'])
-  t.is(json.expires_in, 3600)
+  t.regex(json.access_token, /^dba_[\w-]{43}$/)
+  t.regex(json.refresh_token, /^dbr_[\w-]{43}$/)
+  t.like(json, { token_type: 'bearer', expires_in: 3600, scope: 'todos:read todos:write' })
+  t.is(headers.get('content-type'), 'application/json; charset=utf-8')
   t.is(headers.get('cache-control'), 'no-store')
+  t.is(headers.get('pragma'), 'no-cache')
   t.deepEqual(await news(), ['TokenIssued'])
+  const event = (await events()).at(-1)!
+  t.like(event, { actor: { kind: 'client', id: 'chatgpt' }, via: { client: 'chatgpt' } })
+  t.is(event.via.request, headers.get('x-request-id')!)
+  t.like(event.data, { access: digest(json.access_token), refresh: digest(json.refresh_token) })
   t.is((await chatgpt.api(json.access_token, 'GET', '/todos/me')).status, 200)
+})
+
+test('27. as a form, with a charset, in other letters, or with a Basic header, the exchange is the same', async (t) => {
+  const { url, chatgpt, code, news } = await begin(t)
+  const asForm = (body: object): string => `${new URLSearchParams({ ...body })}`
+  const bare = async () => ({ grant_type: 'authorization_code', code: await code(), redirect_uri: CALLBACK })
+  const header = basic(CHATGPT_ID, CHATGPT_SECRET)
+  const ways: [string, string, { [name: string]: string }][] = [
+    ['form', asForm(parametersFor(await code())), FORM_TYPE],
+    ['form, charset', asForm(parametersFor(await code())), { 'content-type': `${FORM_TYPE['content-type']}; charset=UTF-8` }],
+    ['JSON, charset', JSON.stringify(parametersFor(await code())), { 'content-type': 'application/json; charset="utf-8"' }],
+    ['JSON, other letters', JSON.stringify(parametersFor(await code())), { 'content-type': 'Application/JSON' }],
+    ['unknown parameters', JSON.stringify({ ...parametersFor(await code()), constructor: 'x', audience: 'y' }), JSON_TYPE],
+    ['Basic, form', asForm(await bare()), { ...FORM_TYPE, ...header }],
+    ['Basic, JSON', JSON.stringify(await bare()), { ...JSON_TYPE, ...header }],
+    ['basic, form', asForm(await bare()), { ...FORM_TYPE, authorization: header.authorization.replace('Basic', 'bAsIC') }],
+    ['Basic and client_id', asForm({ ...(await bare()), client_id: CHATGPT_ID }), { ...FORM_TYPE, ...header }],
+  ]
+  for (const [way, body, headers] of ways) {
+    const { status, json, text } = await post(`${url}/auth/oauth_exchange`, body, headers)
+    t.is(status, 200, `${way}: ${text}`)
+    t.deepEqual(Object.keys(json), ['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope'], way)
+    t.is((await chatgpt.api(json.access_token, 'GET', '/todos/me')).status, 200, way)
+    t.deepEqual(await news(), ['TokenIssued'], way)
+  }
+})
+
+test('27. id and secret in a Basic header are form-encoded (RFC 6749 §2.3.1)', async (t) => {
+  const { url, ledger, code, refused, news } = await begin(t)
+  const odd = { id: 'an odd:id+&%é', secret: 'per%cent:col on+plus&=ü', callback: 'https://odd.example/cb' }
+  const client = new ClientSide(url, odd)
+  const input = { client: odd.id, name: 'Odd', secret: digest(odd.secret), redirects: [odd.callback] }
+  await ledger.transact(SYSTEM, (state) =>
+    registerClient(state, { ...input, grantTypes: ['authorization_code', 'refresh_token'] }),
+  )
+  const given = await code({}, client)
+  const exchange = (headers: object) =>
+    client.token({ grant_type: 'authorization_code', code: given, redirect_uri: odd.callback }, 'form', headers)
+  const wrong = { 'not encoded': plainBasic(`${odd.id}:${odd.secret}`), 'secret of another': basic(odd.id, OTHER.secret) }
+  for (const [what, header] of Object.entries(wrong))
+    await refused(await exchange(header), 'invalid_client', what, { status: 401 })
+  t.is((await exchange(basic(odd.id, odd.secret))).status, 200)
+  t.deepEqual(await news(), ['TokenIssued'])
+})
+
+test('27. two ways of authenticating at once, or ids that differ: invalid_request (RFC 6749 §2.3)', async (t) => {
+  const { chatgpt, code, refused, stillGood } = await begin(t)
+  const given = await code()
+  const header = basic(CHATGPT_ID, CHATGPT_SECRET)
+  const both: { [what: string]: object } = {
+    'both right': { client_id: CHATGPT_ID, client_secret: CHATGPT_SECRET },
+    'the other one wrong': { client_id: CHATGPT_ID, client_secret: 'wrong' },
+    'secret only': { client_secret: CHATGPT_SECRET },
+    'another id': { client_id: OTHER.id },
+  }
+  const body = { ...parametersFor(given), ...withoutCredentials }
+  for (const as of ['json', 'form'] as const)
+    for (const [what, changed] of Object.entries(both))
+      await refused(await chatgpt.token({ ...body, ...changed }, as, header), 'invalid_request', `${what}, ${as}`)
+  await stillGood(given)
+})
+
+test('parameters without a value are as if they had been left out (RFC 6749 §3.2)', async (t) => {
+  const { chatgpt, code, refused, news } = await begin(t)
+  const header = basic(CHATGPT_ID, CHATGPT_SECRET)
+  for (const as of ['json', 'form'] as const) {
+    for (const empty of ['code_verifier', 'resource', 'scope', 'refresh_token', 'unknown'])
+      t.is((await chatgpt.exchange(await code(), { [empty]: '' }, as)).status, 200, `${empty}, ${as}`)
+    for (const empty of ['client_id', 'client_secret']) {
+      const body = { ...parametersFor(await code()), ...withoutCredentials, [empty]: '' }
+      t.is((await chatgpt.token(body, as, header)).status, 200, `${empty} with a Basic header, ${as}`)
+    }
+    await news()
+    const [given, wanted] = [await code(), { code: 'invalid_request', grant_type: 'invalid_request', redirect_uri: 'invalid_grant' }]
+    for (const [empty, error] of Object.entries(wanted))
+      await refused(await chatgpt.exchange(given, { [empty]: '' }, as), error, `${empty}, ${as}`)
+  }
+})
+
+test('28. a content type or body that cannot be read: invalid_request', async (t) => {
+  const { url, code, refused, stillGood } = await begin(t)
+  const given = await code()
+  const good = JSON.stringify(parametersFor(given))
+  const form = `${new URLSearchParams(parametersFor(given))}`
+  const type = (value: string | string[]) => ({ 'content-type': value })
+  const nested = (deep: number): string => `{"code":${'['.repeat(deep)}${']'.repeat(deep)}}`
+  const table: [string, string | Buffer, { [name: string]: string | string[] }][] = [
+    ['no content type', good, {}],
+    ['text/plain', good, type('text/plain')],
+    ['another JSON', good, type('application/vnd.api+json')],
+    ['longer word', good, type('application/jsonx')],
+    ['not a type', good, type('json')],
+    ['multipart', form, type('multipart/form-data; boundary=x')],
+    ['two in one line', good, type('application/json, application/json')],
+    ['two lines', good, type(['application/json', 'application/json'])],
+    ['two different lines', good, type(['application/json', 'application/x-www-form-urlencoded'])],
+    ['utf-16', Buffer.from(good, 'utf16le'), type('application/json; charset=utf-16')],
+    ['utf-16 unsaid', Buffer.from(good, 'utf16le'), JSON_TYPE],
+    ['latin-1', good, type('application/json; charset=iso-8859-1')],
+    ['utf-7 form', form, type('application/x-www-form-urlencoded; charset=utf-7')],
+    ['compressed', good, { ...JSON_TYPE, 'content-encoding': 'gzip' }],
+    ['empty', '', JSON_TYPE],
+    ['broken', good.slice(0, -1), JSON_TYPE],
+    ['two documents', good + good, JSON_TYPE],
+    ['a form called JSON', form, JSON_TYPE],
+    ['JSON called a form', good, FORM_TYPE],
+    ['an array', `[${good}]`, JSON_TYPE],
+    ['a string', JSON.stringify(good), JSON_TYPE],
+    ['null', 'null', JSON_TYPE],
+    ['nested', nested(100), JSON_TYPE],
+    ['nested deeply', nested(50_000), JSON_TYPE],
+    ['an array nested deeply', '['.repeat(100_000), JSON_TYPE],
+    ['broken percent-encoding', `${form}&state=%zz`, FORM_TYPE],
+    ['not UTF-8', `${form}&state=%ff`, FORM_TYPE],
+    ['twice', `${form}&code=${given}`, FORM_TYPE],
+    ['grant_type twice', `${form}&grant_type=authorization_code`, FORM_TYPE],
+    ['an unknown one twice', `${form}&a=1&a=1`, FORM_TYPE],
+    ['in brackets', form.replace('code=', 'code%5B%5D='), FORM_TYPE],
+  ]
+  for (const [what, body, headers] of table)
+    await refused(await post(`${url}/auth/oauth_exchange`, body, headers), 'invalid_request', what)
+  for (const headers of [JSON_TYPE, FORM_TYPE]) {
+    const large = headers === FORM_TYPE ? `${form}&a=${'x'.repeat(200_000)}` : `{"a":"${'x'.repeat(200_000)}"}`
+    await refused(await post(`${url}/auth/oauth_exchange`, large, headers), 'invalid_request', 'large', { status: 413 })
+  }
+  await stillGood(given)
+})
+
+test('29. a field that is no string, or __proto__: invalid_request', async (t) => {
+  const { url, chatgpt, code, refused, stillGood } = await begin(t)
+  const given = await code()
+  const fields = [...Object.keys(parametersFor(given)), 'code_verifier', 'resource']
+  for (const field of fields)
+    for (const value of [[given], ['a', 'b'], [], {}, { $ne: null }, 1, 0, null, true, false])
+      await refused(await chatgpt.exchange(given, { [field]: value }), 'invalid_request', `${field} ${JSON.stringify(value)}`)
+  const rest = JSON.stringify(parametersFor(given)).slice(1)
+  for (const value of ['"x"', `{"code":"${given}"}`, 'null', '{"client":{"id":"chatgpt"}}'])
+    await refused(await post(`${url}/auth/oauth_exchange`, `{"__proto__":${value},${rest}`, JSON_TYPE), 'invalid_request', value)
+  const form = `${new URLSearchParams(parametersFor(given))}&__proto__=x`
+  await refused(await post(`${url}/auth/oauth_exchange`, form, FORM_TYPE), 'invalid_request', 'form')
+  await stillGood(given)
+})
+
+test('30. any method but POST: 405; credentials in the query are not accepted', async (t) => {
+  const { url, code, refused, stillGood, news } = await begin(t)
+  const given = await code()
+  const at = `${url}/auth/oauth_exchange`
+  const query = `${new URLSearchParams(parametersFor(given))}`
+  for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']) {
+    const { status, headers } = await fetch(`${at}?${query}`, { method })
+    t.is(status, 405, method)
+    t.is(headers.get('allow'), 'POST', method)
+    t.is(headers.get('cache-control'), 'no-store', method)
+    t.deepEqual(await news(), [], method)
+  }
+  const bare = { grant_type: 'authorization_code', code: given, redirect_uri: CALLBACK }
+  const unauthenticated = { status: 401 }
+  await refused(await post(`${at}?${query}`, '{}', JSON_TYPE), 'invalid_client', 'all, JSON', unauthenticated)
+  await refused(await post(`${at}?${query}`, 'a=b', FORM_TYPE), 'invalid_client', 'all, form', unauthenticated)
+  await refused(await post(`${at}?${query}`, JSON.stringify(bare), JSON_TYPE), 'invalid_client', 'id, secret', unauthenticated)
+  const nothing = await post(`${at}?${query}`, '', {})
+  await refused(nothing, 'invalid_request', 'no body')
+  await stillGood(given)
+})
+
+test('31, 33. wrong, empty, prefix or no secret, or an unknown client: the same 401; the code is not burnt', async (t) => {
+  const { chatgpt, code, refused, stillGood } = await begin(t)
+  const given = await code()
+  const wrong: [string, string | undefined, string | undefined][] = [
+    ['wrong', CHATGPT_ID, 'wrong'],
+    ['empty', CHATGPT_ID, ''],
+    ['none', CHATGPT_ID, undefined],
+    ['prefix', CHATGPT_ID, CHATGPT_SECRET.slice(0, -1)],
+    ['suffixed', CHATGPT_ID, `${CHATGPT_SECRET}0`],
+    ['other letters', CHATGPT_ID, CHATGPT_SECRET.toUpperCase()],
+    ['a space', CHATGPT_ID, `${CHATGPT_SECRET} `],
+    ['what is kept of it', CHATGPT_ID, digest(CHATGPT_SECRET)],
+    ["another client's", CHATGPT_ID, OTHER.secret],
+    ['the code', CHATGPT_ID, given],
+    ['long', CHATGPT_ID, 'x'.repeat(10_000)],
+    ['unknown client', 'nobody', CHATGPT_SECRET],
+    ["Daybook's own name for it", 'chatgpt', CHATGPT_SECRET],
+    ['id in other letters', CHATGPT_ID.toUpperCase(), CHATGPT_SECRET],
+    ['no id', undefined, CHATGPT_SECRET],
+    ['empty id', '', CHATGPT_SECRET],
+    ['neither', undefined, undefined],
+    ['__proto__', '__proto__', CHATGPT_SECRET],
+    ['constructor', 'constructor', CHATGPT_SECRET],
+    ['swapped', CHATGPT_SECRET, CHATGPT_ID],
+  ]
+  const bodies = new Set<string>()
+  for (const [what, client_id, client_secret] of wrong) {
+    const ways = [
+      await chatgpt.exchange(given, { client_id, client_secret }),
+      await chatgpt.exchange(given, { client_id, client_secret }, 'form'),
+      await chatgpt.token(XX),
+    ]
+    for (const answer of ways) {
+      await refused(answer, 'invalid_client', what, { status: 401 })
+      bodies.add(answer.text)
+    }
+  }
+  t.is(bodies.size, 1)
+  await stillGood(given)
+})
+
+test('31. an Authorization header of another scheme, or one that cannot be read: 401', async (t) => {
+  const { chatgpt, code, refused, stillGood } = await begin(t)
+  const { access_token } = await stillGood(await code())
+  const given = await code()
+  const encoded = basic(CHATGPT_ID, CHATGPT_SECRET).authorization.slice('Basic '.length)
+  const headers = [
+    `Bearer ${access_token}`,
+    `Bearer ${encoded}`,
+    `Digest username="${CHATGPT_ID}"`,
+    encoded,
+    'Basic',
+    `Basic${encoded}`,
+    'Basic ***',
+    `Basic ${encoded} ${encoded}`,
+    `Basic ${CHATGPT_ID}:${CHATGPT_SECRET}`,
+    plainBasic(CHATGPT_ID).authorization,
+    plainBasic(':').authorization,
+    plainBasic(`${CHATGPT_ID}:%zz`).authorization,
+    plainBasic(`${CHATGPT_ID}:%ff`).authorization,
+  ]
+  for (const authorization of headers)
+    for (const changed of [{}, withoutCredentials]) {
+      const answer = await chatgpt.exchange(given, changed, 'json', { authorization })
+      await refused(answer, 'invalid_client', authorization, { status: 401 })
+    }
+  await stillGood(given)
+})
+
+test('34. grant_type absent: invalid_request; unknown: unsupported_grant_type', async (t) => {
+  const { chatgpt, code, refused, stillGood } = await begin(t)
+  const given = await code()
+  await refused(await chatgpt.exchange(given, { grant_type: undefined }), 'invalid_request', 'absent')
+  const unknown = ['password', 'client_credentials', 'implicit', 'AUTHORIZATION_CODE', 'authorization_code ', '__proto__', 'toString', 'urn:x']
+  for (const grant_type of unknown)
+    await refused(await chatgpt.exchange(given, { grant_type }), 'unsupported_grant_type', grant_type)
+  await stillGood(given)
+})
+
+test("34. a grant type that is not this client's: unauthorized_client", async (t) => {
+  const { url, ledger, code, refused, stillGood, chatgpt } = await begin(t)
+  const shared = { name: 'Half', redirects: [CALLBACK] }
+  const halves = [
+    { client: 'codes-only', secret: 'a secret of codes only', grantTypes: ['authorization_code'] },
+    { client: 'refresh-only', secret: 'a secret of refresh only', grantTypes: ['refresh_token'] },
+  ] as const
+  for (const half of halves)
+    await ledger.transact(SYSTEM, (state) => registerClient(state, { ...shared, ...half, secret: digest(half.secret) }))
+  const [codesOnly, refreshOnly] = halves.map((half) => new ClientSide(url, { ...half, id: half.client, callback: CALLBACK }))
+  const given = await code({}, codesOnly)
+  const tokens = await stillGood(given, {}, codesOnly)
+  t.deepEqual(Object.keys(tokens), ['access_token', 'token_type', 'expires_in', 'scope'], 'no refresh token')
+  const ofChatGpt = await stillGood(await code())
+  await refused(await codesOnly!.refresh(ofChatGpt.refresh_token), 'unauthorized_client', 'refresh')
+  const another = await code()
+  await refused(await refreshOnly!.exchange(another), 'unauthorized_client', 'code')
+  t.is((await chatgpt.refresh(ofChatGpt.refresh_token)).status, 200)
+})
+
+test('35. a code that is unknown, altered or expired: invalid_grant', async (t) => {
+  const { chatgpt, code, refused, stillGood, clock } = await begin(t)
+  const given = await code()
+  await refused(await chatgpt.exchange(given, { code: undefined }), 'invalid_request', 'absent')
+  const altered = ['x', given.slice(0, -1), given.slice(4), `${given}0`, `${given} `, `${given}\0`, given.toUpperCase(), 'x'.repeat(20_000), digest(given), '__proto__']
+  for (const wrong of altered)
+    for (const as of ['json', 'form'] as const)
+      await refused(await chatgpt.exchange(given, { code: wrong }, as), 'invalid_grant', `${wrong.slice(0, 99)}, ${as}`)
+  clock.pass(59_999)
+  const late = await code()
+  await stillGood(given)
+  clock.pass(60_000)
+  await refused(await chatgpt.exchange(late), 'invalid_grant', 'expired')
+  clock.pass(-1)
+  await stillGood(late)
+})
+
+test("36. C's code by D: invalid_grant; C can still redeem it, and D cannot replay it either", async (t) => {
+  const { url, chatgpt, code, refused, stillGood } = await begin(t)
+  const other = new ClientSide(url, OTHER)
+  const given = await code()
+  const tries = { 'its own callback': {}, "C's callback": { redirect_uri: CALLBACK } }
+  for (const [what, changed] of Object.entries(tries))
+    await refused(await other.exchange(given, changed), 'invalid_grant', what)
+  const tokens = await stillGood(given)
+  await refused(await other.exchange(given, { redirect_uri: CALLBACK }), 'invalid_grant', 'redeemed')
+  t.is((await chatgpt.api(tokens.access_token, 'GET', '/todos/me')).status, 200)
+  t.is((await chatgpt.refresh(tokens.refresh_token)).status, 200)
+})
+
+test('37. a redirect_uri that is absent or different: invalid_grant, and the code is not consumed', async (t) => {
+  const { chatgpt, code, refused, stillGood } = await begin(t)
+  const given = await code()
+  const different = [undefined, '', OTHER.callback, `${CALLBACK}/`, `${CALLBACK}?a=1`, `${CALLBACK}#a`, `${CALLBACK} `]
+  different.push(CALLBACK.replace('chat.', 'CHAT.'), CALLBACK.replace('.com', '.com:443'), CALLBACK.slice(0, -1), '__proto__')
+  for (const redirect_uri of different)
+    for (const as of ['json', 'form'] as const)
+      await refused(await chatgpt.exchange(given, { redirect_uri }, as), 'invalid_grant', `${redirect_uri}, ${as}`)
+  await stillGood(given)
+})
+
+test('38. a verifier that is absent, wrong or malformed, or that nobody asked for: invalid_grant (RFC 7636 §4.6)', async (t) => {
+  const { chatgpt, code, refused, stillGood } = await begin(t)
+  const challengeOf = (verifier: string): string => createHash('sha256').update(verifier).digest('base64url')
+  for (const verifier of ['dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk', '~._-'.repeat(32)]) {
+    const challenge = challengeOf(verifier)
+    const bound = await code({ code_challenge: challenge, code_challenge_method: 'S256' })
+    const wrong = [undefined, '', `${verifier.slice(0, -1)}x`, verifier.toUpperCase(), challenge, `${verifier} `, verifier.slice(0, 42), `${verifier}=`]
+    for (const code_verifier of wrong)
+      await refused(await chatgpt.exchange(bound, { code_verifier }), 'invalid_grant', String(code_verifier))
+    await stillGood(bound, { code_verifier: verifier })
+  }
+  // What is no verifier by RFC 7636 §4.1 opens nothing, even where its hash is the challenge.
+  for (const malformed of ['x'.repeat(42), 'x'.repeat(129), `${'x'.repeat(43)}=`, `${'x'.repeat(43)}é`]) {
+    const bound = await code({ code_challenge: challengeOf(malformed), code_challenge_method: 'S256' })
+    await refused(await chatgpt.exchange(bound, { code_verifier: malformed }), 'invalid_grant', malformed)
+  }
+  const unbound = await code()
+  for (const code_verifier of ['x'.repeat(43), 'null', 'malformed', '__proto__'])
+    await refused(await chatgpt.exchange(unbound, { code_verifier }), 'invalid_grant', code_verifier)
+  await stillGood(unbound)
+})
+
+test('38. a resource that is not the one of the code: invalid_target, the code not consumed (RFC 8707 §2.2)', async (t) => {
+  const { url, chatgpt, code, refused, stillGood } = await begin(t)
+  const bound = await code({ resource: url })
+  for (const resource of ['https://elsewhere.example', `${url}/mcp`, url.toUpperCase(), 'x'])
+    await refused(await chatgpt.exchange(bound, { resource }), 'invalid_target', resource)
+  await stillGood(bound, { resource: url })
+  await stillGood(await code({ resource: url }))
 })
