@@ -8,4 +8,10 @@ if (major < 24 || (major === 24 && minor < 7)) {
   process.exit(1)
 }
 
-void import('./cli/program.ts').then(({ main }) => main(process.argv.slice(2))).then((code) => process.exit(code))
+void import('./cli/program.ts')
+  .then(({ main }) => main(process.argv.slice(2)))
+  .catch((error: Error) => {
+    process.stderr.write(`daybook: ${error.stack ?? error}\n`)
+    return 1
+  })
+  .then((code) => process.exit(code))

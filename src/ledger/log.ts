@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { Level } from 'level'
+import type { Level } from 'level'
 import { GENESIS, type Head } from './chain.ts'
 
 /** A change to one key; `undefined` deletes it. */
@@ -55,6 +55,8 @@ export class Log {
     try {
       const isNew = isFresh(real)
       if (isNew) chmodSync(real, 0o700)
+      // Loaded when it is needed: what does not touch the book starts without the database.
+      const { Level } = await import('level')
       const db = new Level<string, string>(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew })
       await openDatabase(db, real)
       const log = new Log(db, real)
