@@ -1,6 +1,5 @@
 /** `daybook client …`: the programs that may ask for a grant, and where they may be answered. */
 import { type Command, Option } from 'commander'
-import { ulid } from 'ulid'
 import {
   allowRedirect,
   type Client,
@@ -12,6 +11,7 @@ import {
   rotateSecret,
 } from '../domain/clients.ts'
 import { digest, newSecret } from '../http/secrets.ts'
+import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
 import { type Act, type Row, textOf } from './act.ts'
 import type { Run } from './run.ts'
@@ -32,7 +32,7 @@ export const clientActs: { readonly [name: string]: Act } = {
 
   async *'client add'(ledger, input, by) {
     const [name, redirects, grantTypes] = [textOf(input, 'name'), input.redirects, input.grantTypes]
-    const client = ulid(ledger.now()).toLowerCase()
+    const client = newId(ledger.now()).toLowerCase()
     const secret = newSecret('dbs')
     const entry = { client, name, secret: digest(secret) }
     await ledger.transact(by, (state) =>

@@ -1,6 +1,7 @@
 /** Runs a command where the book is: in the server over its socket, or here, opening the book itself. */
-import { ulid } from 'ulid'
+
 import { sentence } from '../http/errors.ts'
+import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
 import type { Act, Input, Line } from './act.ts'
 import { auditActs } from './audit.ts'
@@ -26,7 +27,7 @@ export class CommandFailed extends Error {
 export async function* answer(ledger: Ledger, { act, input }: Request): AsyncGenerator<Line> {
   const run = Object.hasOwn(acts, act) ? acts[act] : undefined
   if (run === undefined) throw new Error(`this server does not know the command ${act}: is it of another version?`)
-  const by: By = { actor: { kind: 'operator', id: 'cli' }, via: { request: ulid() } }
+  const by: By = { actor: { kind: 'operator', id: 'cli' }, via: { request: newId(ledger.now()) } }
   try {
     yield* run(ledger, input, by)
   } catch (error) {

@@ -98,8 +98,13 @@ export const settingsOf = (config: Config): Settings => ({
 /** JSON lines on stdout; on a terminal, lines for people. */
 function createLog({ LOG_LEVEL: level }: Config): Logger {
   if (!process.stdout.isTTY) return pino({ level })
-  return pino({ level }, pretty({ sync: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' }))
+  const options = { sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', messageFormat: sayRequest }
+  return pino({ level }, pretty({ ...options, ignore: 'pid,hostname,method,path,status,ms' }))
 }
+
+/** A request as one line for people. */
+const sayRequest = (log: { [member: string]: unknown }): string =>
+  log.msg === 'request' ? `${log.method} ${log.path} ${log.status} (${log.ms} ms)` : String(log.msg)
 
 async function listen(server: Server, { APP_PORT: port, HOST: host }: Config): Promise<void> {
   server.listen(port, host)

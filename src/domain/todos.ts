@@ -37,9 +37,13 @@ export const MAX_TEXT_LENGTH = 10_000
 
 type Item = { readonly id: string; readonly text: string }
 
-/** A user's open to-dos in order; the place in this list is what the plugin calls `todo_idx`. */
-export function openTodos({ todos }: Todos, user: string): Item[] {
-  return ordered(todos, user).map(([id, todo]) => ({ id, text: textOf(todo) }))
+/**
+ * The texts of a user's open to-dos in order; the place in this list is what the plugin calls `todo_idx`. They are
+ * opened one by one as they are taken.
+ * @param from the index to begin at
+ */
+export function* openTexts({ todos }: Todos, user: string, from = 0): Generator<string> {
+  for (const [, todo] of ordered(todos, user).slice(from)) yield textOf(todo)
 }
 
 const textOf = (todo: Todo): string => todo.sealed.open?.text ?? ''

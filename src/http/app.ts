@@ -4,7 +4,7 @@ import type { BlockList } from 'node:net'
 import cors from '@koa/cors'
 import Koa, { type Context, type Middleware } from 'koa'
 import helmet from 'koa-helmet'
-import { ulid } from 'ulid'
+import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
@@ -30,10 +30,10 @@ export function createApp(deps: Deps, trustedProxies: BlockList): Koa {
   app.use(answerFailures(deps))
   app.use(parseBody)
   const routers = [
+    todoRoutes(deps), // First, since it is what most requests are for.
     healthRoutes(deps),
     pluginRoutes(deps),
     metadataRoutes(deps),
-    todoRoutes(deps),
     tokenRoutes(deps),
     authorizeRoutes(deps),
     peopleRoutes(deps),
@@ -50,10 +50,10 @@ export function createApp(deps: Deps, trustedProxies: BlockList): Koa {
 
 /** Gives each request an id and a line in the log: no query, no header and no body, since secrets travel there. */
 const identifyAndLog =
-  ({ log }: Deps, trusted: BlockList): Middleware =>
+  ({ ledger, log }: Deps, trusted: BlockList): Middleware =>
   async (ctx, next) => {
     const began = performance.now()
-    const request = ulid()
+    const request = newId(ledger.now())
     ctx.set('X-Request-Id', request)
     ctx.request.ip = clientAddress(ctx.req.socket.remoteAddress, ctx.get('x-forwarded-for'), trusted)
     await next()

@@ -28,6 +28,7 @@ export function by(ctx: Context, actor: Actor, client?: string): By {
  */
 export function clientAddress(socket: string | undefined, forwarded: string, trusted: BlockList): string {
   let address = plainAddress(socket ?? '')
+  if (trusted.rules.length === 0) return address
   const hops = forwarded.split(',').map((hop) => plainAddress(hop.trim()))
   while (isTrusted(address, trusted)) {
     const hop = hops.pop()

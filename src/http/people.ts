@@ -1,11 +1,11 @@
 /** Pages for people: home, sign in, sign up, sign out. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import { ulid } from 'ulid'
 import { signIn, signOut } from '../domain/sessions.ts'
 import type { Reason } from '../domain/shape.ts'
-import { openTodos } from '../domain/todos.ts'
+import { openTexts } from '../domain/todos.ts'
 import { findUser, passwordName, registerUser, usernameOf } from '../domain/users.ts'
+import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
 import { newKey } from '../ledger/vault.ts'
 import { asset } from './assets.ts'
@@ -38,7 +38,7 @@ export function peopleRoutes(deps: Deps): Router {
     if (visitor === undefined) return sendPage(ctx, homePage({ publicUrl: settings.publicUrl, canSignUp }))
     const [username, todos] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
-      openTodos(state, visitor.user.id).map((todo) => todo.text),
+      [...openTexts(state, visitor.user.id)],
     ])
     const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
     return sendPage(ctx, signedInHomePage({ publicUrl: settings.publicUrl, username, todos, signOutToken }))
@@ -136,7 +136,7 @@ type NewUser = { username: string; email: string | undefined; password: string; 
 export async function addUser(ledger: Ledger, who: ReturnType<typeof by>, input: NewUser): Promise<string> {
   const { username, email, password, admin } = input
   if (!isPassword(password)) throw new Refused('password_length')
-  const user = ulid(ledger.now())
+  const user = newId(ledger.now())
   const passwordHash = await hashPassword(password)
   await ledger.transact(who, (state) =>
     registerUser(state, { user, username, email, admin, passwordHash, key: newKey() }),

@@ -1,10 +1,10 @@
 /** The to-do list by index, as the plugin guide published it: `GET`, `POST` and `DELETE /todos/{username}`. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import { ulid } from 'ulid'
 import type { Bearer } from '../domain/grants.ts'
-import { addTodo, deleteTodo, openTodos } from '../domain/todos.ts'
+import { addTodo, deleteTodo, openTexts } from '../domain/todos.ts'
 import { isUsername } from '../domain/users.ts'
+import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { requireBearer } from './bearer.ts'
 import { by } from './origin.ts'
@@ -23,14 +23,15 @@ export function todoRoutes(deps: Deps): Router {
     const bearer = await requireListOf(ctx, deps, 'todos:read')
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
-    ctx.body = page(await ledger.read((state) => openTodos(state, bearer.user.id).map((todo) => todo.text)), from)
+    ctx.type = 'application/json'
+    ctx.body = await ledger.read((state) => page(openTexts(state, bearer.user.id, from), from))
   })
 
   router.post(path, async (ctx) => {
     const bearer = await requireListOf(ctx, deps, 'todos:write')
     const { todo: text } = jsonObject(ctx)
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
-    const id = ulid(ledger.now())
+    const id = newId(ledger.now())
     const input = { user: bearer.user.id, todo: id, text, maxOpen: settings.maxOpenTodos }
     const index = await ledger.transact(byBearer(ctx, bearer), (state) => addTodo(state, input))
     ctx.body = { id, todo: text, todo_idx: index }
@@ -68,14 +69,22 @@ function fromIndex(ctx: Context): number {
   return Number(from)
 }
 
-/** As many texts from `from` on as fit one answer, and where the rest begins. */
-export function page(texts: readonly string[], from: number): { todos: string[]; next_idx?: number } {
+/**
+ * As many texts as fit one answer, and where the rest begins, as JSON: `{"todos":[…],"next_idx":…}`.
+ * @param texts those from index `from` on
+ */
+export function page(texts: Iterable<string>, from: number): string {
   const todos: string[] = []
   let characters = 0
-  for (const text of texts.slice(from)) {
-    characters += JSON.stringify(text).length + 1
-    if (characters > MAX_ANSWER_CHARACTERS && todos.length > 0) return { todos, next_idx: from + todos.length }
-    todos.push(text)
+  let next = ''
+  for (const text of texts) {
+    const json = JSON.stringify(text)
+    characters += json.length + 1
+    if (characters > MAX_ANSWER_CHARACTERS && todos.length > 0) {
+      next = `,"next_idx":${from + todos.length}`
+      break
+    }
+    todos.push(json)
   }
-  return { todos }
+  return `{"todos":[${todos.join(',')}]${next}}`
 }

@@ -18,10 +18,12 @@ export function canonical(value: unknown): string {
   if (typeof value === 'number' && Number.isSafeInteger(value) && !Object.is(value, -0)) return String(value)
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
   if (typeof value === 'object') {
-    const members = Object.entries(value).filter(([, member]) => member !== undefined)
+    const members = value as { readonly [name: string]: unknown }
+    let text = ''
     // The default order of sort() is the order the RFC wants (RFC 8785 §3.2.3).
-    members.sort(([a], [b]) => (a < b ? -1 : 1))
-    return `{${members.map(([name, member]) => `${canonical(name)}:${canonical(member)}`).join(',')}}`
+    for (const name of Object.keys(members).sort())
+      if (members[name] !== undefined) text += `${text === '' ? '' : ','}${canonical(name)}:${canonical(members[name])}`
+    return `{${text}}`
   }
   throw new TypeError(`no canonical form for ${typeof value} ${String(value)}`)
 }

@@ -1,11 +1,11 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
 import { join } from 'node:path'
-import { ulid } from 'ulid'
 import { type Event, evolve, initial, type State, sweep } from '../domain/domain.ts'
 import type { Actor, Decision, Fact, Reason, Recorded, Trace, Via } from '../domain/shape.ts'
 import { Sight } from '../domain/table.ts'
 import { userKeyName } from '../domain/users.ts'
 import { chainLine, checkLine, GENESIS, type Head } from './chain.ts'
+import { newId } from './ids.ts'
 import { BookUnusable, type Change, Log, type Span } from './log.ts'
 import { beginBatch, endBatch, loadRows } from './tables.ts'
 import { NOBODY, newKey, SealedText, VAULT_PREFIX, Vault } from './vault.ts'
@@ -201,7 +201,7 @@ export class Ledger {
     const sealed =
       Object.keys(personal).length === 0 ? undefined : vault.seal(personal, { seq, type, owner: ownerOf(data, actor) })
     const at = new Date(now).toISOString()
-    const { line, hash } = chainLine({ seq, id: ulid(now), at, type, actor, via, data, sealed, prev: tip.hash })
+    const { line, hash } = chainLine({ seq, id: newId(now), at, type, actor, via, data, sealed, prev: tip.hash })
     // What changes the rows is what was recorded, read back: replaying the book cannot come out differently.
     evolve(state, toEvent(line, vault))
     this.#book.tip = { seq, hash }

@@ -1,5 +1,5 @@
 /** The vault: what must be kept but not told, beside the log; and the sealing of personal text under its keys. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import type { Sealed } from '../domain/shape.ts'
 import { userKeyName } from '../domain/users.ts'
 import type { Change } from './log.ts'
@@ -8,6 +8,7 @@ export const VAULT_PREFIX = 'vault/'
 /** Whose key seals what belongs to no user. */
 export const NOBODY = 'anonymous'
 
+const KEY_PREFIX = userKeyName('')
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
@@ -24,10 +25,14 @@ export type SealedBlob = {
 
 export class Vault {
   readonly #values = new Map<string, string>()
+  /** Sealing keys by owner, ready for use. */
+  readonly #keys = new Map<string, KeyObject>()
 
   /** Takes a value from disk. */
   load(name: string, value: string): void {
     this.#values.set(name, value)
+    if (name.startsWith(KEY_PREFIX))
+      this.#keys.set(name.slice(KEY_PREFIX.length), createSecretKey(Buffer.from(value, 'base64')))
   }
 
   get(name: string): string | undefined {
@@ -36,14 +41,17 @@ export class Vault {
 
   /** Sets or deletes a value and gives the change that has to be written with it. */
   keep(name: string, value: string | undefined): Change {
-    if (value === undefined) this.#values.delete(name)
-    else this.#values.set(name, value)
+    if (value !== undefined) this.load(name, value)
+    else {
+      this.#values.delete(name)
+      this.#keys.delete(name.slice(KEY_PREFIX.length))
+    }
     return [`${VAULT_PREFIX}${name}`, value]
   }
 
   /** AES-256-GCM under the owner's key, with the event's place and type as associated data: base64url(nonce, text, tag). */
   seal(text: object, at: { seq: number; type: string; owner: string }): string {
-    const key = this.#key(at.owner)
+    const key = this.#keys.get(at.owner)
     if (key === undefined) throw new Error(`there is no key to seal what belongs to ${at.owner}`)
     const nonce = randomBytes(NONCE_BYTES)
     const cipher = createCipheriv('aes-256-gcm', key, nonce)
@@ -54,7 +62,7 @@ export class Vault {
 
   /** The text, or `undefined` when its key is gone. @throws {Error} when the blob was changed or moved */
   unseal(sealed: SealedBlob): object | undefined {
-    const key = this.#key(sealed.owner)
+    const key = this.#keys.get(sealed.owner)
     if (key === undefined) return undefined
     const bytes = Buffer.from(sealed.blob, 'base64url')
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
@@ -65,12 +73,7 @@ export class Vault {
   }
 
   hasKeyOf(owner: string): boolean {
-    return this.#values.has(userKeyName(owner))
-  }
-
-  #key(owner: string): Buffer | undefined {
-    const key = this.#values.get(userKeyName(owner))
-    return key === undefined ? undefined : Buffer.from(key, 'base64')
+    return this.#keys.has(owner)
   }
 }
 

@@ -1,7 +1,6 @@
 /** The authorization endpoint and the answer to its consent page (RFC 6749 §4.1.1, §4.1.2; RFC 9207). */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import { ulid } from 'ulid'
 import { type Client, requestRedirect } from '../../domain/clients.ts'
 import {
   type Answered,
@@ -14,6 +13,7 @@ import {
   scopeWords,
 } from '../../domain/consents.ts'
 import { usernameOf } from '../../domain/users.ts'
+import { newId } from '../../ledger/ids.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { ANONYMOUS, by } from '../origin.ts'
 import { consentPage } from '../pages/consent.ts'
@@ -53,7 +53,7 @@ export function authorizeRoutes(deps: Deps): Router {
     const decision = fields.get('decision')
     if (decision !== 'allow' && decision !== 'deny') throw new Refused('decision_missing')
     const code = newSecret('dbc')
-    const made = { grant: ulid(ledger.now()), code: digest(code), codeExpiresAt: ledger.now() + settings.codeTtlMs }
+    const made = { grant: newId(ledger.now()), code: digest(code), codeExpiresAt: ledger.now() + settings.codeTtlMs }
     const answer = { request, session: visitor.session, ...made }
     const decide = decision === 'allow' ? grantConsent : denyConsent
     const { redirectUri, state }: Answered = await ledger.transact(
@@ -108,7 +108,7 @@ async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor:
   const { ledger, settings } = deps
   const { asked, client, state } = examined
   const { session, user } = visitor
-  const request = ulid(ledger.now())
+  const request = newId(ledger.now())
   const input = { request, user: user.id, session, asked, state, expiresAt: ledger.now() + CONSENT_TTL_MS }
   await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows) => requestConsent(rows, input))
   const page = consentPage({
