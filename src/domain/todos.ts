@@ -38,12 +38,12 @@ export const MAX_TEXT_LENGTH = 10_000
 type Item = { readonly id: string; readonly text: string }
 
 /**
- * The texts of a user's open to-dos in order; the place in this list is what the plugin calls `todo_idx`. They are
- * opened one by one as they are taken.
+ * A user's open to-dos in order; the place in this list is what the plugin calls `todo_idx`. Their texts are opened one
+ * by one as they are taken.
  * @param from the index to begin at
  */
-export function* openTexts({ todos }: Todos, user: string, from = 0): Generator<string> {
-  for (const [, todo] of ordered(todos, user).slice(from)) yield textOf(todo)
+export function* openTodos({ todos }: Todos, user: string, from = 0): Generator<Item> {
+  for (const [id, todo] of ordered(todos, user).slice(from)) yield { id, text: textOf(todo) }
 }
 
 const textOf = (todo: Todo): string => todo.sealed.open?.text ?? ''

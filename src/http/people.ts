@@ -3,7 +3,7 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { signIn, signOut } from '../domain/sessions.ts'
 import type { Reason } from '../domain/shape.ts'
-import { openTexts } from '../domain/todos.ts'
+import { openTodos } from '../domain/todos.ts'
 import { findUser, passwordName, registerUser, usernameOf } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
@@ -38,7 +38,7 @@ export function peopleRoutes(deps: Deps): Router {
     if (visitor === undefined) return sendPage(ctx, homePage({ publicUrl: settings.publicUrl, canSignUp }))
     const [username, todos] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
-      [...openTexts(state, visitor.user.id)],
+      [...openTodos(state, visitor.user.id)].map((todo) => todo.text),
     ])
     const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
     return sendPage(ctx, signedInHomePage({ publicUrl: settings.publicUrl, username, todos, signOutToken }))

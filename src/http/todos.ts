@@ -2,7 +2,7 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import type { Bearer } from '../domain/grants.ts'
-import { addTodo, deleteTodo, openTexts } from '../domain/todos.ts'
+import { addTodo, deleteTodo, openTodos } from '../domain/todos.ts'
 import { isUsername } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
@@ -24,7 +24,7 @@ export function todoRoutes(deps: Deps): Router {
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
     ctx.type = 'application/json'
-    ctx.body = await ledger.read((state) => page(openTexts(state, bearer.user.id, from), from))
+    ctx.body = await ledger.read((state) => page(openTodos(state, bearer.user.id, from), from))
   })
 
   router.post(path, async (ctx) => {
@@ -70,14 +70,14 @@ function fromIndex(ctx: Context): number {
 }
 
 /**
- * As many texts as fit one answer, and where the rest begins, as JSON: `{"todos":[…],"next_idx":…}`.
- * @param texts those from index `from` on
+ * The texts of as many to-dos as fit one answer, and where the rest begins, as JSON: `{"todos":[…],"next_idx":…}`.
+ * @param items those from index `from` on
  */
-export function page(texts: Iterable<string>, from: number): string {
+export function page(items: Iterable<{ readonly text: string }>, from: number): string {
   const todos: string[] = []
   let characters = 0
   let next = ''
-  for (const text of texts) {
+  for (const { text } of items) {
     const json = JSON.stringify(text)
     characters += json.length + 1
     if (characters > MAX_ANSWER_CHARACTERS && todos.length > 0) {
