@@ -29,6 +29,8 @@ export type Consent = Asked & {
   readonly user: string
   readonly session: string
   readonly expiresAt: number
+  /** Where it stands in the book: which is the oldest, whatever the clock did. */
+  readonly seq: number
   readonly sealed: Sealed<{ state: string | null }>
 }
 export type Consents = { readonly consents: Table<Consent, 'user' | 'session'> }
@@ -47,10 +49,11 @@ type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
   | Extract<SessionEvent, { type: 'SignedOut' }>
 export const on: On<Consents, ConsentEvent | Ends> = {
-  ConsentRequested({ consents }, { sealed, data: { request, ...rest } }) {
-    const open = consents.keysBy('session', rest.session)
-    if (open.length >= MAX_OPEN_PER_SESSION) consents.delete(open.sort()[0]!)
-    consents.set(request, { ...rest, sealed })
+  ConsentRequested({ consents }, { seq, sealed, data: { request, ...rest } }) {
+    const place = (id: string): number => consents.get(id)!.seq
+    const open = consents.keysBy('session', rest.session).sort((a, b) => place(a) - place(b))
+    if (open.length >= MAX_OPEN_PER_SESSION) consents.delete(open[0]!)
+    consents.set(request, { ...rest, seq, sealed })
   },
   ConsentGranted: ({ consents }, { data }) => consents.delete(data.request),
   ConsentDenied: ({ consents }, { data }) => consents.delete(data.request),

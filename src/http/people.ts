@@ -22,10 +22,16 @@ import { clearSession, newSession, requireOwnForm, setSession, signedIn, tokenFo
 import type { Deps } from './settings.ts'
 
 export function peopleRoutes(deps: Deps): Router {
-  const { ledger, settings } = deps
-  const canSignUp = settings.signup === 'open'
   const router = new Router({ sensitive: true, strict: true })
+  addHome(router, deps)
+  addSignIn(router, deps)
+  addSignUp(router, deps)
+  addSignOut(router, deps)
+  return router
+}
 
+function addHome(router: Router, deps: Deps): void {
+  const { ledger, settings } = deps
   const style = asset('src/http/pages/style.css').toString('utf8')
   router.get('/style.css', (ctx) => {
     ctx.type = 'text/css; charset=utf-8'
@@ -35,7 +41,8 @@ export function peopleRoutes(deps: Deps): Router {
 
   router.get('/', async (ctx) => {
     const visitor = await signedIn(ctx, deps)
-    if (visitor === undefined) return sendPage(ctx, homePage({ publicUrl: settings.publicUrl, canSignUp }))
+    if (visitor === undefined)
+      return sendPage(ctx, homePage({ publicUrl: settings.publicUrl, canSignUp: canSignUp(deps) }))
     const [username, todos] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
       [...openTodos(state, visitor.user.id)].map((todo) => todo.text),
@@ -43,10 +50,15 @@ export function peopleRoutes(deps: Deps): Router {
     const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
     return sendPage(ctx, signedInHomePage({ publicUrl: settings.publicUrl, username, todos, signOutToken }))
   })
+}
 
+function addSignIn(router: Router, deps: Deps): void {
   router.get('/login', async (ctx) => {
     if ((await signedIn(ctx, deps)) !== undefined) return seeOther(ctx, '/')
-    return sendPage(ctx, signInPage({ returnTo: '/', formToken: tokenFor(ctx, deps, 'login'), canSignUp }))
+    return sendPage(
+      ctx,
+      signInPage({ returnTo: '/', formToken: tokenFor(ctx, deps, 'login'), canSignUp: canSignUp(deps) }),
+    )
   })
 
   router.post('/login', async (ctx) => {
@@ -60,13 +72,19 @@ export function peopleRoutes(deps: Deps): Router {
       if (!(error instanceof Refused) || !['credentials_wrong', 'password_length'].includes(error.reason)) throw error
       const formToken = tokenFor(ctx, deps, 'login')
       const [status, text] = [statusOf(error.reason), sentence(error.reason)]
-      return sendPage(ctx, signInPage({ ...to, formToken, identifier, error: text, status, canSignUp }))
+      return sendPage(
+        ctx,
+        signInPage({ ...to, formToken, identifier, error: text, status, canSignUp: canSignUp(deps) }),
+      )
     }
     return seeOther(ctx, to.returnTo)
   })
+}
 
+function addSignUp(router: Router, deps: Deps): void {
+  const { ledger } = deps
   router.get('/signup', async (ctx) => {
-    if (!canSignUp) throw new Refused('signup_closed')
+    if (!canSignUp(deps)) throw new Refused('signup_closed')
     const returnTo = ctx.query.return_to
     const to = await destination(deps, typeof returnTo === 'string' ? returnTo : undefined)
     return sendPage(ctx, signUpPage({ ...to, formToken: tokenFor(ctx, deps, 'signup') }))
@@ -75,7 +93,7 @@ export function peopleRoutes(deps: Deps): Router {
   router.post('/signup', async (ctx) => {
     const fields = formFields(ctx)
     requireOwnForm(ctx, deps, fields, 'signup')
-    if (!canSignUp) throw new Refused('signup_closed')
+    if (!canSignUp(deps)) throw new Refused('signup_closed')
     const to = await destination(deps, fields.get('return_to'))
     const username = (fields.get('username') ?? '').trim()
     const email = (fields.get('email') ?? '').trim()
@@ -93,7 +111,10 @@ export function peopleRoutes(deps: Deps): Router {
     }
     return seeOther(ctx, to.returnTo)
   })
+}
 
+function addSignOut(router: Router, deps: Deps): void {
+  const { ledger, settings } = deps
   router.get('/logout', async (ctx) => seeOther(ctx, '/'))
 
   router.post('/logout', async (ctx) => {
@@ -107,9 +128,9 @@ export function peopleRoutes(deps: Deps): Router {
     clearSession(ctx, settings)
     return seeOther(ctx, (await destination(deps, fields.get('return_to'))).returnTo)
   })
-
-  return router
 }
+
+const canSignUp = ({ settings }: Deps): boolean => settings.signup === 'open'
 
 /** After a form, by GET: a reload repeats nothing (303, never 307). */
 function seeOther(ctx: Context, path: string): void {

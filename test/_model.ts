@@ -1,0 +1,193 @@
+/** A second opinion: what Daybook must do, in as few words as possible and sharing no line with it. Times in ms. */
+
+const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000]
+export const TTL = { session: DAY, consent: 30 * MINUTE, code: MINUTE, access: HOUR, idle: 30 * DAY, max: 90 * DAY }
+const GRACE = 60 * SECOND
+export const MAX_TODOS = 4
+const MAX_CONSENTS = 10
+
+/** Was it done, and which events did it leave? */
+export type Outcome = { readonly ok: boolean; readonly events: readonly string[] }
+const done = (...events: string[]): Outcome => ({ ok: true, events })
+const no = (...events: string[]): Outcome => ({ ok: false, events })
+
+type User = { name: string; active: boolean; changes: number; todos: string[] }
+type Session = { id: string; user: User; until: number; ended: boolean }
+type Consent = { id: string; session: Session; until: number; ended: boolean }
+type Family = { user: User; until: number; ended: boolean }
+type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
+type Access = { id: string; family: Family; until: number }
+type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean; ended: boolean }
+
+/** Who asks, and how well. */
+export type Wrong = 'right' | 'foreign client' | 'wrong details'
+
+export class Model {
+  now: number
+  readonly users: User[] = []
+  readonly sessions: Session[] = []
+  readonly consents: Consent[] = []
+  readonly codes: Code[] = []
+  readonly accesses: Access[] = []
+  readonly refreshes: Refresh[] = []
+
+  constructor(now: number) {
+    this.now = now
+  }
+
+  signUp(name: string): Outcome {
+    if (this.users.some((user) => user.name === name)) return no()
+    this.users.push({ name, active: true, changes: 0, todos: [] })
+    return done('UserRegistered')
+  }
+
+  signIn(user: User, id: string, password: 'right' | 'wrong' | 'outdated'): Outcome {
+    const isRight = password === 'right' || (password === 'outdated' && user.changes === 0)
+    if (!isRight || !user.active) return no('SignInFailed')
+    this.sessions.push({ id, user, until: this.now + TTL.session, ended: false })
+    return done('SignedIn')
+  }
+
+  signOut(session: Session): Outcome {
+    // One that was swept or ended is not there any more, so there is nothing to record.
+    if (session.ended) return done()
+    session.ended = true
+    for (const consent of this.consents) if (consent.session === session) consent.ended = true
+    return done('SignedOut')
+  }
+
+  ask(session: Session, id: string): Outcome {
+    const open = this.consents.filter((consent) => consent.session === session && !consent.ended)
+    if (open.length >= MAX_CONSENTS) open[0]!.ended = true
+    this.consents.push({ id, session, until: this.now + TTL.consent, ended: false })
+    return done('ConsentRequested')
+  }
+
+  answer(consent: Consent, from: Session, code: string, allow: boolean): Outcome {
+    if (!this.isOpen(consent) || consent.session !== from) return no()
+    consent.ended = true
+    if (!allow) return done('ConsentDenied')
+    this.codes.push({ id: code, user: from.user, until: this.now + TTL.code, ended: false })
+    return done('ConsentGranted', 'CodeIssued')
+  }
+
+  redeem(code: Code, how: Wrong, id: string): Outcome {
+    if (code.ended || how === 'foreign client') return no()
+    if (code.family !== undefined) {
+      this.#end(code.family)
+      return no('CodeReplayed')
+    }
+    if (this.now >= code.until || how === 'wrong details') return no()
+    code.family = { user: code.user, until: this.now + TTL.max, ended: false }
+    this.#give(code.family, id)
+    return done('TokenIssued')
+  }
+
+  refresh(token: Refresh, how: Wrong, id: string): Outcome {
+    const { family } = token
+    if (token.ended || family.ended || how === 'foreign client') return no()
+    if (this.now >= token.until || this.now >= family.until) return no()
+    if (token.spent || (token.usedAt !== undefined && this.now >= token.usedAt + GRACE)) {
+      this.#end(family)
+      return no('TokenReplayed')
+    }
+    if (how === 'wrong details') return no()
+    token.usedAt ??= this.now
+    if (token.parent !== undefined) {
+      token.parent.spent = true
+      for (const other of this.refreshes) if (other.parent === token.parent && other !== token) other.ended = true
+    }
+    this.#give(family, id, token)
+    return done('TokenRefreshed')
+  }
+
+  #give(family: Family, id: string, parent?: Refresh): void {
+    this.accesses.push({ id: `access-${id}`, family, until: Math.min(this.now + TTL.access, family.until) })
+    const token = { id: `refresh-${id}`, family, until: Math.min(this.now + TTL.idle, family.until) }
+    this.refreshes.push({ ...token, ...(parent === undefined ? {} : { parent }), spent: false, ended: false })
+  }
+
+  #end(family: Family): void {
+    family.ended = true
+    for (const code of this.codes) if (code.family === family) code.ended = true
+  }
+
+  revoke(user: User): Outcome {
+    if (!user.active) return no()
+    user.active = false
+    this.#endPending(user)
+    for (const code of this.codes) if (code.user === user) code.ended = true
+    for (const { family } of this.accesses) if (family.user === user) family.ended = true
+    return done('UserRevoked')
+  }
+
+  restore(user: User): Outcome {
+    if (user.active) return no()
+    user.active = true
+    return done('UserRestored')
+  }
+
+  changePassword(user: User): Outcome {
+    user.changes++
+    this.#endPending(user)
+    return done('PasswordChanged')
+  }
+
+  /** Sessions, and what was about to be given. */
+  #endPending(user: User): void {
+    for (const session of this.sessions) if (session.user === user) session.ended = true
+    for (const consent of this.consents) if (consent.session.user === user) consent.ended = true
+    for (const code of this.codes) if (code.user === user && code.family === undefined) code.ended = true
+  }
+
+  addTodo(user: User, text: string): Outcome {
+    if (user.todos.length >= MAX_TODOS) return no()
+    user.todos.push(text)
+    return done('TodoAdded')
+  }
+
+  deleteTodo(user: User, index: number, text: string | undefined): Outcome {
+    const found = user.todos[index]
+    if (found === undefined || (text !== undefined && text !== found)) return no()
+    user.todos.splice(index, 1)
+    return done('TodoDeleted')
+  }
+
+  /** What has expired is forgotten: from then on a replay of it is just unknown. */
+  sweep(): void {
+    for (const session of this.sessions) if (session.until <= this.now) session.ended = true
+    for (const consent of this.consents) if (consent.until <= this.now) consent.ended = true
+    for (const code of this.codes) if (code.family === undefined && code.until <= this.now) code.ended = true
+    for (const { family } of this.accesses) if (family.until <= this.now) this.#end(family)
+  }
+
+  isSignedIn(session: Session): boolean {
+    return !session.ended && this.now < session.until && session.user.active
+  }
+
+  isOpen(consent: Consent): boolean {
+    return !consent.ended && this.now < consent.until
+  }
+
+  speaks({ family, until }: Access): boolean {
+    return !family.ended && this.now < until && this.now < family.until
+  }
+
+  /** Everything that opens a door at this moment, by name. */
+  alive(): string[] {
+    const tokens = this.refreshes.filter((token) => this.#isUsable(token))
+    const codes = this.codes.filter((code) => !code.ended && code.family === undefined && this.now < code.until)
+    return [
+      ...this.sessions.filter((session) => this.isSignedIn(session)),
+      ...this.consents.filter((consent) => this.isOpen(consent)),
+      ...codes,
+      ...this.accesses.filter((access) => this.speaks(access)),
+      ...tokens,
+    ].map(({ id }) => id)
+  }
+
+  #isUsable(token: Refresh): boolean {
+    if (token.ended || token.spent || !this.speaks(token)) return false
+    return token.usedAt === undefined || this.now < token.usedAt + GRACE
+  }
+}

@@ -1,0 +1,113 @@
+/** What domain tests stand on: a state that given facts have made, and decisions that are taken into it. */
+import { type Event, evolve, initial, type State } from '../../src/domain/domain.ts'
+import type { Actor, Decision, Fact, Recorded } from '../../src/domain/shape.ts'
+
+/** Noon, when every history begins. ms since 1970. */
+export const NOON = Date.UTC(2026, 10, 20, 12)
+export const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000] as const
+
+const ACTOR: Actor = { kind: 'system', id: 'test' }
+
+/** What has happened, one event after the other, and the state that it made. */
+export class History {
+  readonly state: State = initial()
+  readonly events: Recorded<Event>[] = []
+  /** Users whose key is gone: what was sealed under it no longer opens. */
+  readonly erased = new Set<string>()
+  now = NOON
+
+  /** It happened, now, in this order. */
+  given(...facts: Event[]): this {
+    for (const fact of facts) {
+      const event = this.#recorded(fact)
+      this.events.push(event)
+      evolve(this.state, event)
+    }
+    return this
+  }
+
+  /** Takes what a decision leaves into the history, also what a refusal leaves. Gives the decision. */
+  when<F extends Fact, T>(decision: Decision<F, T>): Decision<F, T> {
+    return this.given(...(decision.facts as unknown as Event[])) && decision
+  }
+
+  #recorded(fact: Event): Recorded<Event> {
+    const { erased } = this
+    const seq = this.events.length + 1
+    const { type, data, personal } = fact as { personal?: object } & Event
+    const owner = (data as { user?: string }).user ?? 'anonymous'
+    const sealed = {
+      get open() {
+        return erased.has(owner) ? undefined : personal
+      },
+    }
+    const at = new Date(this.now).toISOString()
+    const event = { seq, id: `event-${seq}`, at, type, actor: ACTOR, via: {}, data }
+    return (personal === undefined ? event : { ...event, sealed }) as Recorded<Event>
+  }
+}
+
+/** The keys of a table's rows, in alphabetical order. */
+export const keysOf = (table: { entries(): Iterable<[string, unknown]> }): string[] =>
+  [...table.entries()].map(([key]) => key).sort()
+
+export const registered = (user: string, username = user, email?: string): Event => ({
+  type: 'UserRegistered',
+  data: { user, admin: false },
+  personal: email === undefined ? { username } : { username, email },
+})
+
+export const CALLBACK = 'https://chat.openai.com/aip/plugin-1/oauth/callback'
+
+export const chatgpt: Event[] = [
+  {
+    type: 'ClientRegistered',
+    data: {
+      client: 'chatgpt',
+      clientId: 'id-of-chatgpt',
+      name: 'ChatGPT',
+      secret: 'digest-of-secret',
+      secretFrom: 'settings',
+      grantTypes: ['authorization_code', 'refresh_token'],
+    },
+  },
+  { type: 'RedirectUriAllowed', data: { client: 'chatgpt', uri: CALLBACK, from: 'settings' } },
+]
+
+export const signedIn = (user: string, session: string, expiresAt = NOON + 14 * DAY): Event => ({
+  type: 'SignedIn',
+  data: { user, session, expiresAt },
+})
+
+const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read todos:write', challenge: null }
+
+export type Wanted = { scope?: string; challenge?: string | null; resource?: string | null; client?: string }
+
+export const consentRequested = (user: string, session: string, request: string, wanted: Wanted = {}): Event => ({
+  type: 'ConsentRequested',
+  data: { request, user, session, expiresAt: NOON + 30 * MINUTE, ...ASKED, resource: null, ...wanted },
+  personal: { state: `state of ${request}` },
+})
+
+export const codeIssued = (user: string, code: string, wanted: Wanted = {}): Event => ({
+  type: 'CodeIssued',
+  data: { code, grant: `grant-${code}`, user, ...ASKED, resource: null, expiresAt: NOON + MINUTE, ...wanted },
+})
+
+/** The code `code` was redeemed for the tokens `access-CODE` and `refresh-CODE`. */
+export const tokenIssued = (user: string, code: string, wanted: Wanted = {}): Event => ({
+  type: 'TokenIssued',
+  data: {
+    code,
+    grant: `grant-${code}`,
+    user,
+    client: wanted.client ?? 'chatgpt',
+    resource: wanted.resource ?? null,
+    grantExpiresAt: NOON + 90 * DAY,
+    access: `access-${code}`,
+    accessExpiresAt: NOON + HOUR,
+    refresh: `refresh-${code}`,
+    refreshExpiresAt: NOON + 30 * DAY,
+    scope: wanted.scope ?? ASKED.scope,
+  },
+})

@@ -1,0 +1,343 @@
+/** Clients: which callbacks are exactly theirs, how the settings shape ChatGPT’s, and what may wait for an operator. */
+import test from 'ava'
+import {
+  allowRedirect,
+  type Client,
+  clientByClientId,
+  findClient,
+  isAllowedRedirect,
+  isChatGptCallback,
+  isRedirectUri,
+  MAX_WAITING,
+  registerClient,
+  requestRedirect,
+  rotateSecret,
+  settleChatGpt,
+  sweep,
+} from '../../src/domain/clients.ts'
+import type { Event } from '../../src/domain/domain.ts'
+import { CALLBACK, chatgpt, DAY, History, HOUR, NOON } from './_history.ts'
+
+const MADE = { clientId: 'made-id', secret: 'made-secret', digest: 'digest of made-secret' }
+const NOTHING = { clientId: undefined, secret: undefined, redirects: [], made: MADE }
+const GRANT_TYPES = ['authorization_code', 'refresh_token'] as const
+
+const client = ({ state }: History, id = 'chatgpt'): Client => state.clients.get(id)!
+const uris = (history: History, id = 'chatgpt'): string[] => client(history, id).redirects.map(({ uri }) => uri)
+const waiting = (history: History): string[] => client(history).waiting.map(({ uri }) => uri)
+
+test('the first start without settings makes an id and a secret, and keeps the secret to be shown', (t) => {
+  const history = new History()
+  const data = { client: 'chatgpt', clientId: 'made-id', name: 'ChatGPT', grantTypes: GRANT_TYPES }
+  t.deepEqual(history.when(settleChatGpt(history.state, NOTHING)), {
+    facts: [{ type: 'ClientRegistered', data: { ...data, secret: 'digest of made-secret', secretFrom: 'vault' } }],
+    result: undefined,
+    keeps: { 'client-secret/chatgpt': 'made-secret' },
+  })
+  const again = { ...NOTHING, made: { clientId: 'other', secret: 'other', digest: 'other' } }
+  t.deepEqual(settleChatGpt(history.state, again), { facts: [], result: undefined, keeps: {} })
+  t.is(client(history).clientId, 'made-id')
+})
+
+test('the first start with settings takes them, and keeps no secret', (t) => {
+  const history = new History()
+  const given = { clientId: 'given-id', secret: 'digest of given', redirects: [CALLBACK, CALLBACK], made: MADE }
+  const data = { client: 'chatgpt', clientId: 'given-id', name: 'ChatGPT', grantTypes: GRANT_TYPES }
+  t.deepEqual(history.when(settleChatGpt(history.state, given)), {
+    facts: [
+      { type: 'ClientRegistered', data: { ...data, secret: 'digest of given', secretFrom: 'settings' } },
+      { type: 'RedirectUriAllowed', data: { client: 'chatgpt', uri: CALLBACK, from: 'settings' } },
+    ],
+    result: undefined,
+    keeps: {},
+  })
+  t.deepEqual(settleChatGpt(history.state, given), { facts: [], result: undefined, keeps: {} })
+})
+
+test('a later start records what the settings changed, and only that', (t) => {
+  const [a, b, c] = ['https://chatgpt.com/a', 'https://chatgpt.com/b', 'https://chatgpt.com/c'] as const
+  const first = { clientId: 'id-1', secret: 'digest-1', redirects: [a, b], made: MADE }
+  const rotated = (secret: string, secretFrom: string) => ({
+    type: 'ClientSecretRotated',
+    data: { client: 'chatgpt', secret, secretFrom },
+  })
+  const rows: [string, object, object[], object][] = [
+    ['id', { clientId: 'id-2' }, [{ type: 'ClientIdChanged', data: { client: 'chatgpt', clientId: 'id-2' } }], {}],
+    ['id no longer given', { clientId: undefined }, [], {}],
+    ['secret', { secret: 'digest-2' }, [rotated('digest-2', 'settings')], { 'client-secret/chatgpt': undefined }],
+    [
+      'secret no longer given',
+      { secret: undefined },
+      [rotated('digest of made-secret', 'vault')],
+      { 'client-secret/chatgpt': 'made-secret' },
+    ],
+    [
+      'callbacks',
+      { redirects: [b, c] },
+      [
+        { type: 'RedirectUriAllowed', data: { client: 'chatgpt', uri: c, from: 'settings' } },
+        { type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri: a } },
+      ],
+      {},
+    ],
+  ]
+  for (const [name, changed, facts, keeps] of rows) {
+    const history = new History()
+    history.when(settleChatGpt(history.state, first))
+    const decision = history.when(settleChatGpt(history.state, { ...first, ...changed }))
+    t.deepEqual(decision, { facts, result: undefined, keeps } as typeof decision, name)
+    t.deepEqual(settleChatGpt(history.state, { ...first, ...changed }).facts, [], `${name}, again`)
+  }
+})
+
+test('a secret that was made here gives way to one from the settings, and is forgotten', (t) => {
+  const history = new History()
+  history.when(settleChatGpt(history.state, NOTHING))
+  // Even the very same secret: from now on it is the operator who keeps it.
+  for (const secret of ['digest of given', 'digest of made-secret'])
+    t.deepEqual(settleChatGpt(history.state, { ...NOTHING, secret }), {
+      facts: [{ type: 'ClientSecretRotated', data: { client: 'chatgpt', secret, secretFrom: 'settings' } }],
+      result: undefined,
+      keeps: { 'client-secret/chatgpt': undefined },
+    })
+})
+
+test('what an operator allowed stays when the settings do not name it', (t) => {
+  const history = new History().given(...chatgpt)
+  const uri = 'https://chatgpt.com/by-operator'
+  history.when(allowRedirect(history.state, { client: 'chatgpt', uri }))
+  history.when(settleChatGpt(history.state, NOTHING))
+  t.deepEqual(uris(history), [uri])
+})
+
+test('3, 74. a callback is https, or http on loopback, without fragment and user information, at most 2,048 long', (t) => {
+  const long = `https://a.example/${'x'.repeat(2048 - 'https://a.example/'.length)}`
+  const right = [
+    'https://a.example',
+    'https://a.example/',
+    'https://a.example:8443/cb?x=1&y=%20',
+    'https://[::1]/cb',
+    long,
+  ]
+  const loopback = ['http://localhost/cb', 'http://localhost:3000/cb', 'http://127.0.0.1/cb', 'http://[::1]:1/cb']
+  const wrong = [
+    ...['', '/cb', '//a.example/cb', 'a.example', 'https://', 'https:', `${long}x`],
+    ...['https://a.example/#', 'https://a.example/cb#f', 'https://u@a.example/', 'https://u:p@a.example/'],
+    ...['http://a.example/cb', 'http://127.0.0.2/cb', 'http://localhost.a.example/', 'http://127.0.0.1.a.example/'],
+    ...['http://0.0.0.0/', 'javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'ftp://a.example/'],
+    ...['https://a.example/ ', ' https://a.example/', 'https://a.example/\n', 'https://ä.example/', 'custom.app:/cb'],
+  ]
+  for (const uri of [...right, ...loopback]) t.true(isRedirectUri(uri), uri)
+  for (const uri of wrong) t.false(isRedirectUri(uri), uri)
+})
+
+test('74. a client needs a callback, every one of them good, and a name that can be read', (t) => {
+  const { state } = new History()
+  const input = {
+    client: 'c1',
+    name: 'App',
+    secret: 'digest',
+    redirects: ['https://a.example/'],
+    grantTypes: GRANT_TYPES,
+  }
+  const rows = [
+    [{ redirects: [] }, 'redirect_invalid'],
+    [{ redirects: ['https://a.example/', 'http://a.example/'] }, 'redirect_invalid'],
+    [{ redirects: ['https://*.example/#'] }, 'redirect_invalid'],
+    ...['', ' ', ' App', 'App ', 'A\nB', 'A\u202eB', 'A\u0000', 'A\u200bB', '\ud800', 'x'.repeat(61)].map(
+      (name) => [{ name }, 'client_name_invalid'] as const,
+    ),
+  ] as const
+  for (const [wrong, refusal] of rows)
+    t.deepEqual(registerClient(state, { ...input, ...wrong }), { facts: [], refusal }, JSON.stringify(wrong))
+  for (const name of ['x', 'x'.repeat(60), '<b>App</b> & "co"', 'アプリ', '__proto__'])
+    t.is(registerClient(state, { ...input, name }).refusal, undefined, name)
+})
+
+test('registering a client records it and each of its callbacks once', (t) => {
+  const history = new History()
+  const redirects = ['https://a.example/', 'https://b.example/?x', 'https://a.example/']
+  const input = { client: 'c1', name: 'App', secret: 'digest', redirects, grantTypes: ['authorization_code'] as const }
+  const { facts } = history.when(registerClient(history.state, input))
+  const allowed = (uri: string): Event => ({
+    type: 'RedirectUriAllowed',
+    data: { client: 'c1', uri, from: 'operator' },
+  })
+  t.deepEqual(facts, [
+    {
+      type: 'ClientRegistered',
+      data: {
+        client: 'c1',
+        clientId: 'c1',
+        name: 'App',
+        secret: 'digest',
+        secretFrom: 'shown',
+        grantTypes: ['authorization_code'],
+      },
+    },
+    allowed('https://a.example/'),
+    allowed('https://b.example/?x'),
+  ] as Event[] as typeof facts)
+  t.deepEqual(uris(history, 'c1'), ['https://a.example/', 'https://b.example/?x'])
+})
+
+test('3. a callback is the registered one byte for byte, or it is not', (t) => {
+  const uri = 'https://app.example/cb?keep=1'
+  const history = new History().given(...chatgpt)
+  history.when(allowRedirect(history.state, { client: 'chatgpt', uri }))
+  t.true(isAllowedRedirect(client(history), uri))
+  const near = ['https://APP.example/cb?keep=1', 'https://app.example:443/cb?keep=1', 'https://app.example/cb']
+  near.push(
+    `${uri}/`,
+    `${uri}&x=1`,
+    `${uri}#`,
+    ` ${uri}`,
+    'https://app.example/cb/?keep=1',
+    'https://app.example/./cb?keep=1',
+  )
+  near.push(
+    'http://app.example/cb?keep=1',
+    'https://app.example.evil.example/cb?keep=1',
+    'https://x@app.example/cb?keep=1',
+  )
+  for (const other of near) t.false(isAllowedRedirect(client(history), other), other)
+})
+
+test('3. only a callback of ChatGPT’s own, written as it is sent, may wait for the operator', (t) => {
+  const right = [CALLBACK, 'https://chatgpt.com/aip/g-1/oauth/callback', 'https://chatgpt.com/connector/oauth/x?y=1']
+  const wrong = [
+    ...['http://chat.openai.com/aip/x', 'https://chat.openai.com:8443/x', 'https://chat.openai.com.evil.example/x'],
+    ...['https://evil.example/https://chatgpt.com/', 'https://chatgpt.com@evil.example/', 'https://x@chatgpt.com/'],
+    ...[
+      'https://www.chatgpt.com/x',
+      'https://CHATGPT.com/x',
+      'https://chatgpt.com:443/x',
+      'https://chatgpt.com/a/../b',
+    ],
+    ...[
+      'https://chatgpt.com/x#y',
+      'https://chatgpt.com',
+      'https://evilchatgpt.com/x',
+      'javascript://chatgpt.com/x',
+      '',
+    ],
+    `https://chatgpt.com/${'x'.repeat(8192)}`,
+  ]
+  const history = new History().given(...chatgpt)
+  for (const uri of right) t.true(isChatGptCallback(uri), uri)
+  for (const uri of wrong) {
+    t.false(isChatGptCallback(uri), uri)
+    t.deepEqual(requestRedirect(history.state, { client: 'chatgpt', uri }), {
+      facts: [],
+      refusal: 'redirect_unregistered',
+    })
+  }
+  const other: Event = { type: 'ClientRegistered', data: { ...chatgptData, client: 'other', clientId: 'other' } }
+  history.given(other)
+  for (const name of ['other', 'nobody', 'id-of-chatgpt'])
+    t.is(requestRedirect(history.state, { client: name, uri: CALLBACK }).refusal, 'redirect_unregistered')
+})
+const chatgptData = (chatgpt[0] as Extract<Event, { type: 'ClientRegistered' }>).data
+
+test('3. a callback waits once; the operator allows it in one step', (t) => {
+  const uri = 'https://chatgpt.com/aip/g-1/oauth/callback'
+  const history = new History().given(...chatgpt)
+  const asked = { client: 'chatgpt', uri }
+  const fact = { type: 'RedirectUriRequested', data: asked }
+  t.deepEqual(history.when(requestRedirect(history.state, asked)), {
+    facts: [fact],
+    refusal: 'redirect_waiting',
+  } as never)
+  t.deepEqual(history.when(requestRedirect(history.state, asked)), { facts: [], refusal: 'redirect_waiting' })
+  t.deepEqual(client(history).waiting, [{ uri, at: NOON }])
+  t.false(isAllowedRedirect(client(history), uri))
+  const { facts, refusal } = history.when(allowRedirect(history.state, { client: 'id-of-chatgpt', uri }))
+  t.is(refusal, undefined)
+  t.deepEqual(facts, [{ type: 'RedirectUriAllowed', data: { client: 'chatgpt', uri, from: 'operator' } }])
+  t.deepEqual([waiting(history), isAllowedRedirect(client(history), uri)], [[], true])
+})
+
+test('3. at most 20 callbacks wait; after a day they are forgotten and leave their places', (t) => {
+  const history = new History().given(...chatgpt)
+  const uri = (n: number): string => `https://chatgpt.com/aip/g-${n}/oauth/callback`
+  const ask = (n: number) => history.when(requestRedirect(history.state, { client: 'chatgpt', uri: uri(n) }))
+  t.is(MAX_WAITING, 20)
+  for (let n = 0; n < 20; n++) {
+    if (n === 19) history.now += HOUR
+    t.is(ask(n).refusal, 'redirect_waiting')
+  }
+  t.deepEqual(ask(20), { facts: [], refusal: 'redirect_waiting_full' })
+  t.is(ask(0).refusal, 'redirect_waiting', 'one that waits already is told so')
+  sweep(history.state, NOON + DAY - 1)
+  t.is(waiting(history).length, 20)
+  sweep(history.state, NOON + DAY)
+  t.deepEqual(waiting(history), [uri(19)])
+  t.is(ask(20).facts.length, 1)
+  t.deepEqual(uris(history), [CALLBACK], 'what is allowed is not forgotten')
+})
+
+test('allowing refuses who is unknown, what is no callback and what is allowed already', (t) => {
+  const { state } = new History().given(...chatgpt)
+  const rows = [
+    [{ client: 'nobody', uri: CALLBACK }, 'client_unknown'],
+    [{ client: 'chatgpt', uri: 'http://a.example/' }, 'redirect_invalid'],
+    [{ client: 'chatgpt', uri: 'https://a.example/#x' }, 'redirect_invalid'],
+    [{ client: 'chatgpt', uri: CALLBACK }, 'redirect_already_allowed'],
+  ] as const
+  for (const [input, refusal] of rows) t.deepEqual(allowRedirect(state, input), { facts: [], refusal })
+})
+
+test('a new secret ends the old one, and is kept only where the old one was', (t) => {
+  const history = new History()
+  history.when(settleChatGpt(history.state, NOTHING))
+  const redirects = ['https://a.example/']
+  history.when(
+    registerClient(history.state, { client: 'c1', name: 'App', secret: 'd', redirects, grantTypes: GRANT_TYPES }),
+  )
+  const rows = [
+    ['chatgpt', 'chatgpt', 'vault', { 'client-secret/chatgpt': 'new' }],
+    ['made-id', 'chatgpt', 'vault', { 'client-secret/chatgpt': 'new' }],
+    ['c1', 'c1', 'shown', {}],
+  ] as const
+  for (const [name, id, secretFrom, keeps] of rows) {
+    const before = client(history, id)
+    const decision = history.when(
+      rotateSecret(history.state, { client: name, secret: 'new', digest: `digest for ${name}` }),
+    )
+    const data = { client: id, secret: `digest for ${name}`, secretFrom }
+    t.deepEqual(decision, { facts: [{ type: 'ClientSecretRotated', data }], result: before, keeps } as typeof decision)
+    t.is(client(history, id).secret, `digest for ${name}`)
+  }
+})
+
+test('a secret that the settings give cannot be rotated away from them', (t) => {
+  const { state } = new History().given(...chatgpt)
+  const input = { secret: 'new', digest: 'new' }
+  t.deepEqual(rotateSecret(state, { client: 'chatgpt', ...input }), { facts: [], refusal: 'secret_from_settings' })
+  t.deepEqual(rotateSecret(state, { client: 'nobody', ...input }), { facts: [], refusal: 'client_unknown' })
+})
+
+test('5. a stranger names a client by its client_id only; an operator also by its name', (t) => {
+  const history = new History().given(...chatgpt)
+  t.is(clientByClientId(history.state, 'id-of-chatgpt')?.id, 'chatgpt')
+  for (const id of ['chatgpt', '', 'ID-of-chatgpt', 'id-of-chatgpt ', '__proto__', 'constructor'])
+    t.is(clientByClientId(history.state, id), undefined, id)
+  t.is(findClient(history.state, 'chatgpt')?.id, 'chatgpt')
+  t.is(findClient(history.state, 'id-of-chatgpt')?.id, 'chatgpt')
+  history.given({ type: 'ClientIdChanged', data: { client: 'chatgpt', clientId: 'id-2' } })
+  t.is(clientByClientId(history.state, 'id-of-chatgpt'), undefined)
+  t.is(clientByClientId(history.state, 'id-2')?.id, 'chatgpt')
+})
+
+test('what happened to a client nobody knows changes nothing', (t) => {
+  const history = new History().given(...chatgpt)
+  const before = client(history)
+  history.given(
+    { type: 'ClientIdChanged', data: { client: 'x', clientId: 'y' } },
+    { type: 'ClientSecretRotated', data: { client: 'x', secret: 'y', secretFrom: 'shown' } },
+    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK } },
+    { type: 'RedirectUriAllowed', data: { client: 'x', uri: CALLBACK, from: 'operator' } },
+    { type: 'RedirectUriWithdrawn', data: { client: 'x', uri: CALLBACK } },
+  )
+  t.deepEqual([...history.state.clients.entries()], [['chatgpt', before]])
+})

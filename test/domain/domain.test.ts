@@ -1,0 +1,181 @@
+/** The register: one real event of every type ever shipped still replays, and still says something to a person. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+import canonicalize from 'canonicalize'
+import { describe, type Event, eventTypes, evolve, initial, sweep, tablesOf } from '../../src/domain/domain.ts'
+import type { Recorded } from '../../src/domain/shape.ts'
+import { type SealedBlob, SealedText, Vault } from '../../src/ledger/vault.ts'
+import { codeIssued, consentRequested, DAY, History, NOON, registered, signedIn, tokenIssued } from './_history.ts'
+
+const ALICE = '01M7XS1RRJA80HGKBJZ7YE3V34'
+/** The keys of the book that the fixture was taken from. Nothing else was ever sealed with them. */
+const KEYS: { readonly [owner: string]: string } = {
+  [ALICE]: 'iznpbDi7ER3ggnRIhsPGtkKL2tn4nu4maRqkytjpp6c=',
+  anonymous: 'tTgYiEnlQIpRLGK4B+Ah4gqtFo1MbN+8NaHnWB5x/r0=',
+}
+
+const lines = readFileSync(new URL('../fixtures/events.ndjson', import.meta.url), 'utf8')
+  .trimEnd()
+  .split('\n')
+
+/** The fixture's events, as the ledger would give them to whoever holds these keys. */
+function fixture(keys: typeof KEYS): Recorded<Event>[] {
+  const vault = new Vault()
+  for (const [owner, key] of Object.entries(keys)) vault.load(`key/${owner}`, key)
+  return lines.map((line) => {
+    const { sealed: blob, ...event } = JSON.parse(line)
+    if (blob === undefined) return event
+    const owner = event.data.user ?? (event.actor.kind === 'user' ? event.actor.id : 'anonymous')
+    const sealed: SealedBlob = { seq: event.seq, type: event.type, owner, blob }
+    return { ...event, sealed: new SealedText(vault, sealed) }
+  })
+}
+
+const CALLBACK = 'https://chat.openai.com/aip/plugin-8f1c2d3e-0000-4a5b-9c6d-7e8f90a1b2c3/oauth/callback'
+/** What each event's sentence must tell, in this order. */
+const tells: { readonly [T in Event['type']]: readonly string[] } = {
+  BookOpened: ['opened', '0.1.0'],
+  ClientRegistered: ['registered', 'ChatGPT', 'first_id'],
+  ClientIdChanged: ['client id', 'ChatGPT', 'id_set_by_developer'],
+  ClientSecretRotated: ['ChatGPT', 'new secret', 'settings'],
+  RedirectUriWithdrawn: ['withdrew', 'ChatGPT', 'https://chatgpt.com/aip/old/oauth/callback'],
+  UserRegistered: ['registered', 'alice'],
+  SignedIn: ['signed in', 'alice'],
+  RedirectUriRequested: ['asked', 'ChatGPT', CALLBACK],
+  RedirectUriAllowed: ['allowed', 'ChatGPT', CALLBACK],
+  ConsentDenied: ['not', 'ChatGPT'],
+  ConsentRequested: ['asked', 'ChatGPT'],
+  ConsentGranted: ['let', 'ChatGPT'],
+  CodeIssued: ['code', 'ChatGPT'],
+  TokenIssued: ['redeemed', 'code', 'alice'],
+  TokenRefreshed: ['refreshed', 'alice'],
+  TodoAdded: ['added', 'buy milk'],
+  TodoDeleted: ['deleted', 'buy milk'],
+  TokenReplayed: ['used refresh token', 'alice', 'again', 'ended'],
+  CodeReplayed: ['used code', 'alice', 'again', 'ended'],
+  SignedOut: ['signed out'],
+  SignInFailed: ['failed', 'alice', 'wrong password'],
+  PasswordChanged: ['changed', 'password', 'alice'],
+  UserRevoked: ['revoked', 'alice'],
+  UserRestored: ['alice', 'again'],
+}
+
+/** One line of words without what a program leaves behind where it knew nothing. */
+const isSentence = (text: string): boolean => /^\S.*\S$/u.test(text) && !/undefined|null|\[object|NaN/.test(text)
+
+/** Do those words stand in it, in that order? */
+function hasInOrder(sentence: string, words: readonly string[]): boolean {
+  let from = 0
+  for (const word of words) {
+    const at = sentence.indexOf(word, from)
+    if (at < 0) return false
+    from = at + word.length
+  }
+  return true
+}
+
+test('90. the fixture holds one event of every type there is', (t) => {
+  t.deepEqual(
+    fixture(KEYS)
+      .map((event) => event.type)
+      .sort(),
+    [...eventTypes].sort(),
+  )
+})
+
+test('each line is an event as the contract says, under its own hash', (t) => {
+  for (const line of lines) {
+    const { hash, ...event } = JSON.parse(line)
+    t.is(createHash('sha256').update(canonicalize(event)!).digest('hex'), hash, line)
+    const members = ['actor', 'at', 'data', 'id', 'prev', 'sealed', 'seq', 'type', 'via']
+    t.deepEqual(
+      Object.keys(event),
+      members.filter((name) => name !== 'sealed' || event.sealed !== undefined),
+    )
+    t.regex(event.at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+    t.regex(event.id, /^[0-9A-HJKMNP-TV-Z]{26}$/)
+    t.regex(event.prev, /^[0-9a-f]{64}$/)
+    t.true(Number.isSafeInteger(event.seq))
+  }
+})
+
+test('each event replays, in its place and alone', (t) => {
+  const state = initial()
+  for (const event of fixture(KEYS)) {
+    t.notThrows(() => evolve(state, event), event.type)
+    t.notThrows(() => evolve(initial(), event), `${event.type} alone`)
+  }
+  const { passwordChanges, active, sealed } = state.users.get(ALICE)!
+  t.deepEqual(
+    [passwordChanges, active, sealed.open],
+    [1, true, { ...sealed.open, username: 'alice', email: 'alice@example.org' }],
+  )
+  t.deepEqual(state.clients.get('chatgpt')?.redirects, [{ uri: CALLBACK, from: 'operator' }])
+  const left = tablesOf(state).map(([name, rows]) => [name, rows.size])
+  t.deepEqual(Object.fromEntries(left), {
+    users: 1,
+    clients: 1,
+    sessions: 0,
+    consents: 0,
+    codes: 0,
+    grants: 0,
+    tokens: 0,
+    todos: 0,
+  })
+})
+
+test('each event says a sentence that tells what happened, to whom', (t) => {
+  const state = initial()
+  for (const event of fixture(KEYS)) {
+    evolve(state, event)
+    const sentence = describe(event, state)
+    t.true(isSentence(sentence), sentence)
+    t.true(hasInOrder(sentence, tells[event.type]), sentence)
+  }
+  t.is(new Set(fixture(KEYS).map((event) => describe(event, state))).size, eventTypes.length, 'no two say the same')
+})
+
+test('an event of somebody who was erased replays too, and says what is left without their name', (t) => {
+  const state = initial()
+  for (const event of fixture({})) {
+    t.notThrows(() => evolve(state, event), event.type)
+    const sentence = describe(event, state)
+    t.true(isSentence(sentence), sentence)
+    t.notRegex(sentence, /alice|buy milk/)
+    const { type } = event
+    if (type === 'UserRegistered' || type === 'TodoAdded' || type === 'TodoDeleted') t.regex(sentence, /erased/)
+    else
+      t.true(
+        hasInOrder(
+          sentence,
+          tells[type].map((word) => (word === 'alice' ? ALICE : word)),
+        ),
+        sentence,
+      )
+  }
+})
+
+test('where nobody is known any more, a sentence calls users and clients by their ids', (t) => {
+  for (const event of fixture({})) {
+    const sentence = describe(event, initial())
+    t.true(isSentence(sentence), sentence)
+    if (tells[event.type].includes('ChatGPT') && event.type !== 'ClientRegistered') t.regex(sentence, /chatgpt/)
+  }
+})
+
+test('nothing has happened at first', (t) => {
+  for (const [name, rows] of tablesOf(initial())) t.is(rows.size, 0, name)
+})
+
+test('113. one sweep drops what has expired in every room', (t) => {
+  const { state } = new History().given(
+    ...[registered('alice'), signedIn('alice', 's1'), consentRequested('alice', 's1', 'r1')],
+    ...[codeIssued('alice', 'c1'), codeIssued('alice', 'c2'), tokenIssued('alice', 'c2')],
+  )
+  sweep(state, NOON)
+  const sizes = (): object => Object.fromEntries(tablesOf(state).map(([name, rows]) => [name, rows.size]))
+  t.deepEqual(sizes(), { users: 1, clients: 0, sessions: 1, consents: 1, codes: 2, grants: 1, tokens: 2, todos: 0 })
+  sweep(state, NOON + 90 * DAY)
+  t.deepEqual(sizes(), { users: 1, clients: 0, sessions: 0, consents: 0, codes: 0, grants: 0, tokens: 0, todos: 0 })
+})
