@@ -1,10 +1,10 @@
 /** Consents: an authorization request while its user decides about it (RFC 6749 §4.1.1, §4.1.2). */
 import { type Client, type Clients, clientByClientId, isAllowedRedirect } from './clients.ts'
 import type { CodeIssued } from './grants.ts'
-import type { SessionEvent } from './sessions.ts'
+import { type SessionEvent, type Sessions, sessionUser } from './sessions.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
-import type { UserEvent } from './users.ts'
+import type { UserEvent, Users } from './users.ts'
 
 export type ConsentEvent =
   | {
@@ -156,9 +156,13 @@ const REQUEST_PARAMETERS = ['response_type', 'scope', 'state', 'code_challenge',
 
 type Request = { request: string; user: string; session: string; asked: Asked; state: string | null; expiresAt: number }
 
-/** Keeps the request as it was examined: what the page sends back later decides nothing but yes or no. */
-export function requestConsent(_rows: Consents, input: Request): Decision<ConsentEvent> {
+/**
+ * Keeps the request as it was examined: what the page sends back later decides nothing but yes or no.
+ * Refuses `session_ended`.
+ */
+export function requestConsent(rows: Consents & Sessions & Users, input: Request, now: number): Decision<ConsentEvent> {
   const { asked, state, ...rest } = input
+  if (sessionUser(rows, rest.session, now)?.id !== rest.user) return refuse('session_ended')
   return accept([{ type: 'ConsentRequested', data: { ...rest, ...asked }, personal: { state } }], undefined)
 }
 

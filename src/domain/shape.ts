@@ -82,6 +82,7 @@ export type Reason =
   | 'password_length'
   | 'credentials_wrong'
   | 'signup_closed'
+  | 'session_ended'
   | 'user_unknown'
   | 'user_already_revoked'
   | 'user_not_revoked'

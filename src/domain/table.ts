@@ -8,13 +8,16 @@ export class Sight {
 
 type Index<V> = { readonly of: (row: V) => string | undefined; readonly keys: Map<string, Set<string>> }
 
+/** Keys, or index entries, that are not on disk yet. */
+type Unwritten = { readonly size: number; has(what: string): boolean }
+
 export class Table<V extends object, I extends string = never> {
   readonly #rows = new Map<string, V>()
   readonly #indexes: ReadonlyMap<I, Index<V>>
   readonly #sight: Sight
-  /** Keys changed since the last batch began, and keys of that batch while it is being written. */
-  #gathering = new Set<string>()
-  #writing = new Set<string>()
+  /** Rows changed since the last batch began, and rows of that batch while it is written: what they were before. */
+  #gathering = new Map<string, V | undefined>()
+  #writing = new Map<string, V | undefined>()
   /** The same for index entries, as `index NUL value`. */
   #gatheringEntries = new Set<string>()
   #writingEntries = new Set<string>()
@@ -59,30 +62,11 @@ export class Table<V extends object, I extends string = never> {
   }
 
   set(key: string, row: V): void {
-    const before = this.#rows.get(key)
-    this.#rows.set(key, row)
-    this.#gathering.add(key)
-    for (const [name, { of, keys }] of this.#indexes) {
-      const [was, is] = [before && of(before), of(row)]
-      if (was !== undefined) this.#gatheringEntries.add(`${name}\0${was}`)
-      if (is !== undefined) this.#gatheringEntries.add(`${name}\0${is}`)
-      if (was === is) continue
-      if (was !== undefined) removeKey(keys, was, key)
-      if (is !== undefined) addKey(keys, is, key)
-    }
+    this.#change(key, row)
   }
 
   delete(key: string): void {
-    const row = this.#rows.get(key)
-    if (row === undefined) return
-    this.#rows.delete(key)
-    this.#gathering.add(key)
-    for (const [name, { of, keys }] of this.#indexes) {
-      const was = of(row)
-      if (was === undefined) continue
-      removeKey(keys, was, key)
-      this.#gatheringEntries.add(`${name}\0${was}`)
-    }
+    if (this.#rows.has(key)) this.#change(key, undefined)
   }
 
   deleteBy(index: I, value: string): void {
@@ -91,11 +75,7 @@ export class Table<V extends object, I extends string = never> {
 
   /** Takes a row from disk: it is durable already. */
   load(key: string, row: V): void {
-    this.#rows.set(key, row)
-    for (const { of, keys } of this.#indexes.values()) {
-      const value = of(row)
-      if (value !== undefined) addKey(keys, value, key)
-    }
+    this.#put(key, row)
   }
 
   get hasChanges(): boolean {
@@ -104,18 +84,48 @@ export class Table<V extends object, I extends string = never> {
 
   /** A batch begins: gives what changed since the last one, `undefined` for a deleted row. */
   beginBatch(): [string, V | undefined][] {
-    ;[this.#gathering, this.#writing] = [new Set(), this.#gathering]
+    ;[this.#gathering, this.#writing] = [new Map(), this.#gathering]
     ;[this.#gatheringEntries, this.#writingEntries] = [new Set(), this.#gatheringEntries]
-    return [...this.#writing].map((key) => [key, this.#rows.get(key)])
+    return [...this.#writing.keys()].map((key) => [key, this.#rows.get(key)])
   }
 
   /** The batch that began last is on disk. */
   endBatch(): void {
-    if (this.#writing.size > 0) this.#writing = new Set()
+    if (this.#writing.size > 0) this.#writing = new Map()
     if (this.#writingEntries.size > 0) this.#writingEntries = new Set()
   }
 
-  #meet(gathering: Set<string>, writing: Set<string>, what: string): void {
+  /** What is not on disk has not happened: every row is again what it was when the last batch was. */
+  rollBack(): void {
+    for (const before of [this.#gathering, this.#writing]) for (const [key, row] of before) this.#put(key, row)
+    this.#gathering = new Map()
+    this.#gatheringEntries = new Set()
+    this.endBatch()
+  }
+
+  #change(key: string, row: V | undefined): void {
+    const before = this.#put(key, row)
+    if (!this.#gathering.has(key)) this.#gathering.set(key, before)
+    for (const [name, { of }] of this.#indexes)
+      for (const value of [before && of(before), row && of(row)])
+        if (value !== undefined) this.#gatheringEntries.add(`${name}\0${value}`)
+  }
+
+  /** Puts a row in its place, or takes it away; gives what stood there. */
+  #put(key: string, row: V | undefined): V | undefined {
+    const before = this.#rows.get(key)
+    if (row === undefined) this.#rows.delete(key)
+    else this.#rows.set(key, row)
+    for (const { of, keys } of this.#indexes.values()) {
+      const [was, is] = [before && of(before), row && of(row)]
+      if (was === is) continue
+      if (was !== undefined) removeKey(keys, was, key)
+      if (is !== undefined) addKey(keys, is, key)
+    }
+    return before
+  }
+
+  #meet(gathering: Unwritten, writing: Unwritten, what: string): void {
     if (gathering.size > 0 && gathering.has(what)) this.#sight.met = 2
     else if (writing.size > 0 && this.#sight.met === 0 && writing.has(what)) this.#sight.met = 1
   }

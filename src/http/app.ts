@@ -26,8 +26,8 @@ export function createApp(deps: Deps, trustedProxies: BlockList): Koa {
   const app = new Koa()
   app.use(identifyAndLog(deps, trustedProxies))
   app.use(securityHeaders(deps))
-  app.use(crossOrigin(deps))
   app.use(answerFailures(deps))
+  app.use(crossOrigin(deps))
   app.use(parseBody)
   const routers = [
     todoRoutes(deps), // First, since it is what most requests are for.
@@ -38,10 +38,7 @@ export function createApp(deps: Deps, trustedProxies: BlockList): Koa {
     authorizeRoutes(deps),
     peopleRoutes(deps),
   ]
-  for (const router of routers) {
-    app.use(router.routes())
-    app.use(router.allowedMethods())
-  }
+  for (const router of routers) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
   app.on('error', (error) => deps.log.error({ err: error }, 'a response failed'))
@@ -75,6 +72,8 @@ function surfaceOf(ctx: Context): Surface {
 const answerFailures =
   ({ log, settings }: Deps): Middleware =>
   async (ctx, next) => {
+    const isReadable = hasReadableTarget(ctx)
+    if (!isReadable) ctx.url = '/' // Nothing after this is to stumble over it.
     const surface = surfaceOf(ctx)
     if (surface === 'oauth') {
       // RFC 6749 §5.1: nothing of the token endpoint may be kept.
@@ -82,10 +81,9 @@ const answerFailures =
       ctx.set('Pragma', 'no-cache')
     }
     try {
+      if (!isReadable) throw new Refused('request_malformed')
       await next()
-      const isUnanswered = ctx.body === undefined || ctx.body === null
-      if (isUnanswered && ctx.status === 404) throw new Refused('route_unknown')
-      if (isUnanswered && (ctx.status === 405 || ctx.status === 501)) throw new Refused('method_not_allowed')
+      if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
       if (!(error instanceof Refused)) return answerBug(ctx, surface, error, log)
       if (surface === 'page') await sendRefusal(ctx, error)
@@ -93,6 +91,24 @@ const answerFailures =
       else answerJson(ctx, error, settings.publicUrl)
     }
   }
+
+/** The target of a request may be a whole URL (RFC 9112 §3.2.2), and then one that is none. */
+function hasReadableTarget(ctx: Context): boolean {
+  try {
+    return ctx.path !== ''
+  } catch {
+    return false
+  }
+}
+
+/** Nothing answered: the path is not there, or it is there for other methods (RFC 9110 §15.5.6). */
+function answerUnrouted(ctx: Context & { matched?: readonly { readonly methods: readonly string[] }[] }): void {
+  const methods = new Set(ctx.matched?.flatMap((layer) => layer.methods))
+  if (methods.size === 0) throw new Refused('route_unknown')
+  ctx.set('Allow', [...methods, 'OPTIONS'].join(', '))
+  if (ctx.method !== 'OPTIONS') throw new Refused('method_not_allowed')
+  ctx.status = 204
+}
 
 /** Whatever is not a refusal is a bug: the log has the stack, the answer has the request's id, the process lives. */
 async function answerBug(ctx: Context, surface: Surface, error: unknown, log: Deps['log']): Promise<void> {

@@ -1,6 +1,8 @@
 /** Who is speaking to the API: the user and the client behind an access token (RFC 6750 §2.1). */
 import type { Context } from 'koa'
+import type { State } from '../domain/domain.ts'
 import { authenticate, type Bearer } from '../domain/grants.ts'
+import { type Decision, type Fact, refuse } from '../domain/shape.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { digest } from './secrets.ts'
 import { audiencesOf, type Deps } from './settings.ts'
@@ -22,3 +24,18 @@ export async function requireBearer(ctx: Context, { ledger, settings }: Deps, sc
   if (!bearer.scope.split(' ').includes(scope)) throw new Refused('scope_insufficient')
   return bearer
 }
+
+/**
+ * A decision in the name of a bearer. Between their authentication and the decision time passed, and what was revoked
+ * meanwhile must not act any more: so they are authenticated again in the same turn.
+ */
+export const inNameOf =
+  <F extends Fact, T>(
+    { access }: Bearer,
+    { settings }: Deps,
+    decide: (state: State, now: number) => Decision<F, T>,
+  ): ((state: State, now: number) => Decision<F, T>) =>
+  (state, now) => {
+    const bearer = authenticate(state, access, audiencesOf(settings), now)
+    return typeof bearer === 'string' ? refuse(bearer) : decide(state, now)
+  }

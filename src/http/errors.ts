@@ -33,6 +33,7 @@ const plain: Table = {
   password_length: [400, 'invalid_password', 'A password has 8 to 1,024 characters.'],
   credentials_wrong: [400, 'invalid_credentials', 'That username or password is not right.'],
   signup_closed: [403, 'signup_closed', 'This Daybook takes no new accounts. Ask its operator for one.'],
+  session_ended: [403, 'session_ended', 'You have been signed out meanwhile. Sign in and try again.'],
   user_unknown: [404, 'user_unknown', 'There is no user of that name.'],
   user_already_revoked: [409, 'user_revoked', 'That user is revoked already.'],
   user_not_revoked: [409, 'user_not_revoked', 'That user is not revoked.'],

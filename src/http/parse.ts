@@ -12,7 +12,9 @@ const read = bodyParser({
   enableTypes: ['json', 'form'],
   jsonLimit: JSON_LIMIT,
   formLimit: FORM_LIMIT,
-  onerror(error) {
+  onerror(error, ctx) {
+    // The rest of the body is still on its way: this connection cannot be used for another request.
+    ctx.set('Connection', 'close')
     // The error carries the raw body: it must not get into a log.
     const { status } = error as Error & { status?: number }
     throw new Refused(status === 413 ? 'request_too_large' : 'request_malformed')
@@ -84,16 +86,17 @@ const printable = (name: string): string => name.replace(/[^\x20-\x21\x23-\x5b\x
  * at most once, each a string. @throws {Refused} `request_malformed`
  */
 export function tokenParameters(ctx: Context): Map<string, string> {
-  if (ctx.is('application/x-www-form-urlencoded')) return withoutPrototype(formFields(ctx))
+  if (ctx.is('application/x-www-form-urlencoded')) return cleaned(formFields(ctx))
   if (!ctx.is('application/json'))
     throw new Refused('request_malformed', 'The body must be a form or JSON, and say so in Content-Type.')
   const members = Object.entries(jsonObject(ctx))
   for (const [name, value] of members)
     if (typeof value !== 'string') throw new Refused('request_malformed', `${printable(name)} must be a string.`)
-  return withoutPrototype(new Map(members as [string, string][]))
+  return cleaned(new Map(members as [string, string][]))
 }
 
-function withoutPrototype(parameters: Map<string, string>): Map<string, string> {
+/** RFC 6749 §3.2: "Parameters sent without a value MUST be treated as if they were omitted from the request." */
+function cleaned(parameters: Map<string, string>): Map<string, string> {
   if (parameters.has('__proto__')) throw new Refused('request_malformed', '__proto__ is not a parameter.')
-  return parameters
+  return new Map([...parameters].filter(([, value]) => value !== ''))
 }

@@ -2,8 +2,10 @@
 import { argon2, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 
-/** A password has 8–1,024 characters and is taken as it is (OWASP ASVS 6.2). */
-export const isPassword = (text: string): boolean => text.length >= 8 && text.length <= 1024
+/** A password has 8–1,024 characters (code points) and is taken as it is (OWASP ASVS 6.2). */
+export const isPassword = (text: string): boolean => !isTooLong(text) && lengthOf(text) >= 8
+export const isTooLong = (text: string): boolean => text.length > 2048 || lengthOf(text) > 1024
+const lengthOf = (text: string): number => [...text].length
 
 /** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
 const COST = { memory: 19_456, passes: 2, parallelism: 1, tagLength: 32 }

@@ -17,7 +17,7 @@ import { sendPage } from './pages/layout.ts'
 import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
-import { hashPassword, isPassword, verifyPassword } from './passwords.ts'
+import { hashPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
 import { clearSession, newSession, requireOwnForm, setSession, signedIn, tokenFor } from './session.ts'
 import type { Deps } from './settings.ts'
 
@@ -190,7 +190,7 @@ async function signInWith(
   password: string,
 ): Promise<void> {
   // Nothing longer is hashed; nothing shorter can be right, but that is not told before it was tried.
-  if (password.length > 1024) throw new Refused('password_length')
+  if (isTooLong(password)) throw new Refused('password_length')
   const user = await ledger.read((state) => findUser(state, identifier))
   const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
   const { cookie, session } = newSession()

@@ -6,7 +6,7 @@ import { addTodo, deleteTodo, openTodos } from '../domain/todos.ts'
 import { isUsername } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
-import { requireBearer } from './bearer.ts'
+import { inNameOf, requireBearer } from './bearer.ts'
 import { by } from './origin.ts'
 import { jsonObject } from './parse.ts'
 import type { Deps } from './settings.ts'
@@ -33,7 +33,10 @@ export function todoRoutes(deps: Deps): Router {
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
     const id = newId(ledger.now())
     const input = { user: bearer.user.id, todo: id, text, maxOpen: settings.maxOpenTodos }
-    const index = await ledger.transact(byBearer(ctx, bearer), (state) => addTodo(state, input))
+    const index = await ledger.transact(
+      byBearer(ctx, bearer),
+      inNameOf(bearer, deps, (state) => addTodo(state, input)),
+    )
     ctx.body = { id, todo: text, todo_idx: index }
   })
 
@@ -43,7 +46,10 @@ export function todoRoutes(deps: Deps): Router {
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')
     const input = { user: bearer.user.id, index, text }
-    const item = await ledger.transact(byBearer(ctx, bearer), (state) => deleteTodo(state, input))
+    const item = await ledger.transact(
+      byBearer(ctx, bearer),
+      inNameOf(bearer, deps, (state) => deleteTodo(state, input)),
+    )
     ctx.body = { id: item.id, todo: item.text }
   })
 
@@ -55,10 +61,11 @@ const byBearer = (ctx: Context, { user, client }: Bearer) => by(ctx, { kind: 'us
 /** Whose list the path names: the bearer's own, by name, `me` or `global`. Anybody else's is told apart from nothing. */
 async function requireListOf(ctx: Context, deps: Deps, scope: string): Promise<Bearer> {
   const bearer = await requireBearer(ctx, deps, scope)
-  const name = String(ctx.params.username).toLowerCase()
-  if (name === 'me' || name === 'global') return bearer
+  const name = String(ctx.params.username)
+  // Only ASCII letters have a case here: other alphabets have letters that become one of them in lower case.
+  if (/^(me|global)$/i.test(name)) return bearer
   if (!isUsername(name)) throw new Refused('list_invalid')
-  if (name !== bearer.user.sealed.open?.username.toLowerCase()) throw new Refused('list_foreign')
+  if (name.toLowerCase() !== bearer.user.sealed.open?.username.toLowerCase()) throw new Refused('list_foreign')
   return bearer
 }
 
@@ -70,21 +77,26 @@ function fromIndex(ctx: Context): number {
 }
 
 /**
- * The texts of as many to-dos as fit one answer, and where the rest begins, as JSON: `{"todos":[…],"next_idx":…}`.
+ * The texts of a list as JSON: `{"todos":[…]}`, or as many of them as fit one answer and `"next_idx"`, where the rest
+ * begins.
  * @param items those from index `from` on
  */
 export function page(items: Iterable<{ readonly text: string }>, from: number): string {
-  const todos: string[] = []
-  let characters = 0
-  let next = ''
+  const texts: string[] = []
+  let characters = '{"todos":[]}'.length - 1
   for (const { text } of items) {
     const json = JSON.stringify(text)
+    texts.push(json)
     characters += json.length + 1
-    if (characters > MAX_ANSWER_CHARACTERS && todos.length > 0) {
-      next = `,"next_idx":${from + todos.length}`
-      break
-    }
-    todos.push(json)
+    if (characters > MAX_ANSWER_CHARACTERS) return partOf(texts, characters, from)
   }
-  return `{"todos":[${todos.join(',')}]${next}}`
+  return `{"todos":[${texts.join(',')}]}`
+}
+
+/** @param texts one more than fit @param characters what the whole answer with all of them would have */
+function partOf(texts: string[], characters: number, from: number): string {
+  const rest = (): string => `,"next_idx":${from + texts.length}`
+  // One is given in any case, or nobody would get on.
+  while (texts.length > 1 && characters + rest().length > MAX_ANSWER_CHARACTERS) characters -= texts.pop()!.length + 1
+  return `{"todos":[${texts.join(',')}]${rest()}}`
 }

@@ -44,15 +44,30 @@ const HASH_OPENS = '{"hash":"'
 const HASH_CLOSES = '",'
 const BODY_AT = HASH_OPENS.length + 64 + HASH_CLOSES.length
 
-/** Holds a line against the head before it: gives the new head, or says in words what is wrong. */
-export function checkLine(line: string, before: Head): Head | string {
-  const hash = line.slice(HASH_OPENS.length, HASH_OPENS.length + 64)
-  if (!line.startsWith(HASH_OPENS) || line.slice(HASH_OPENS.length + 64, BODY_AT) !== HASH_CLOSES)
+/** The hash that a line says it has. */
+export const hashOf = (line: string): string => line.slice(HASH_OPENS.length, HASH_OPENS.length + 64)
+
+/**
+ * Holds a line against the head before it: gives the new head, or says in words what is wrong.
+ * @param before its `hash` may be `undefined` where nothing is known of the line before
+ */
+export function checkLine(line: string, before: { seq: number; hash: string | undefined }): Head | string {
+  const hash = hashOf(line)
+  if (!line.startsWith(HASH_OPENS) || line.slice(BODY_AT - HASH_CLOSES.length, BODY_AT) !== HASH_CLOSES)
     return 'the record does not begin with its hash'
   const body = `{${line.slice(BODY_AT)}`
   if (sha256(body) !== hash) return 'the record was changed: its hash does not match'
-  const { seq, prev } = JSON.parse(body) as { seq?: unknown; prev?: unknown }
-  if (seq !== before.seq + 1) return `the record says it is number ${String(seq)}`
-  if (prev !== before.hash) return 'the record does not follow the one before it'
+  const event = parse(body)
+  if (event === undefined) return 'the record is no JSON'
+  if (event.seq !== before.seq + 1) return `the record says it is number ${String(event.seq)}`
+  if (before.hash !== undefined && event.prev !== before.hash) return 'the record does not follow the one before it'
   return { seq: before.seq + 1, hash }
+}
+
+function parse(body: string): { seq?: unknown; prev?: unknown } | undefined {
+  try {
+    return JSON.parse(body)
+  } catch {
+    return undefined
+  }
 }

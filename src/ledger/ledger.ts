@@ -6,8 +6,8 @@ import { Sight } from '../domain/table.ts'
 import { userKeyName } from '../domain/users.ts'
 import { chainLine, checkLine, GENESIS, type Head } from './chain.ts'
 import { newId } from './ids.ts'
-import { BookUnusable, type Change, Log, type Span } from './log.ts'
-import { beginBatch, endBatch, loadRows } from './tables.ts'
+import { BookUnusable, type Change, Log, RESTORE, type Span } from './log.ts'
+import { beginBatch, endBatch, loadRows, rollBack } from './tables.ts'
 import { NOBODY, newKey, SealedText, VAULT_PREFIX, Vault } from './vault.ts'
 import { Witness } from './witness.ts'
 
@@ -41,6 +41,8 @@ export type Status = { readonly writable: true } | { readonly writable: false; r
 /** A batch in the making. Everybody in it waits for the same write. */
 class Group {
   readonly changes: Change[] = []
+  /** What takes the vault back to where it was. */
+  readonly undo: (() => void)[] = []
   readonly #done = Promise.withResolvers<void>()
   readonly durable = this.#done.promise
   constructor() {
@@ -77,8 +79,6 @@ export class Ledger {
   #writing: Group | undefined
   #writer: Promise<void> | undefined
   #recovery: Promise<void> | undefined
-  /** Memory holds what a failed write was to make durable. */
-  #tainted = false
   #closed = false
 
   private constructor(options: LedgerOptions, book: Book) {
@@ -135,7 +135,7 @@ export class Ledger {
     const keeps = decision.refusal === undefined ? Object.entries(decision.keeps ?? {}) : []
     if (decision.facts.length > 0 || keeps.length > 0) {
       this.#gather(() => {
-        for (const [name, value] of keeps) this.#gathering!.changes.push(this.#book.vault.keep(name, value))
+        for (const [name, value] of keeps) this.#keep(name, value)
         for (const fact of decision.facts) this.#record(by, fact, now)
       })
     }
@@ -146,7 +146,6 @@ export class Ledger {
 
   /** Looks at what holds now, and answers when everything that was met is on disk. */
   async read<T>(look: (state: State, now: number) => T): Promise<T> {
-    if (this.#tainted) throw new Refused('book_unavailable')
     const { state, sight } = this.#book
     sight.met = 0
     const seen = look(state, this.now())
@@ -237,7 +236,7 @@ export class Ledger {
       try {
         const changes = [...group.changes, ...beginBatch(book.state)]
         if (changes.length > 0) await book.log.write(changes)
-        if (this.#tainted) break // Something else failed meanwhile: these were told so already.
+        if (!this.#status.writable) break // Something else failed meanwhile: these were told so already.
         endBatch(book.state)
         book.durable = tip
         book.witness.write(tip)
@@ -251,11 +250,20 @@ export class Ledger {
     this.#writer = undefined
   }
 
-  /** The first write error is final for this handle: nothing more is written through it. */
+  #keep(name: string, value: string | undefined): void {
+    const { vault } = this.#book
+    const before = vault.get(name)
+    this.#gathering!.undo.push(() => vault.put(name, before))
+    this.#gathering!.changes.push(vault.keep(name, value))
+  }
+
+  /** The first write error is final for this handle: nothing more is written through it, and memory is as the disk. */
   #fail(error: Error): void {
-    const waiting = [this.#writing, this.#gathering]
+    const waiting = [this.#gathering, this.#writing]
     this.#writing = this.#gathering = undefined
-    this.#tainted = true
+    for (const group of waiting) for (const undo of group?.undo.reverse() ?? []) undo()
+    rollBack(this.#book.state)
+    this.#book.tip = this.#book.durable
     this.#setStatus({ writable: false, reason: error.message })
     this.#recovery ??= this.#recover()
     for (const group of waiting) group?.fail()
@@ -274,7 +282,6 @@ export class Ledger {
         this.#book.witness.close()
         await this.#book.log.close()
         this.#book = await load(this.#options.directory)
-        this.#tainted = false
         await this.#book.log.write([['meta/probe', String(this.now())]])
         this.#recovery = undefined
         this.#setStatus({ writable: true })
@@ -300,20 +307,20 @@ function toEvent(line: string, vault: Vault): Recorded<Event> {
   return { ...event, sealed: new SealedText(vault, { seq, type, owner: ownerOf(data, actor), blob }) }
 }
 
-/** Opens the log, reads vault and rows, and holds the end of the book against the witness. */
+/** Opens the log, reads vault and rows, and holds the end of the book against witness and chain. */
 async function load(directory: string): Promise<Book> {
-  const log = await Log.open(directory)
+  const vault = new Vault()
+  const log = await Log.open(directory, () => MADE_ONCE.map((name) => vault.keep(name, newKey())))
   try {
-    const vault = new Vault()
-    for await (const [name, value] of log.under(VAULT_PREFIX)) vault.load(name, value)
+    for await (const [name, value] of log.under(VAULT_PREFIX)) vault.put(name, value)
+    for (const name of MADE_ONCE)
+      if (vault.get(name) === undefined) throw new BookUnusable(`the vault's ${name} is missing. ${RESTORE}`)
     const sight = new Sight()
     const state = initial(sight)
     await loadRows(state, log, vault)
     const head = await log.head()
     const path = join(directory, 'head')
-    await holdAgainst(Witness.read(path), head, log, path)
-    const missing = MADE_ONCE.filter((name) => vault.get(name) === undefined)
-    if (missing.length > 0) await log.write(missing.map((name) => vault.keep(name, newKey())))
+    await verifyEnd(log, head, Witness.read(path), path)
     return { log, vault, state, sight, tip: head, durable: head, witness: Witness.open(path, head) }
   } catch (error) {
     await log.close()
@@ -321,20 +328,27 @@ async function load(directory: string): Promise<Book> {
   }
 }
 
-async function holdAgainst(witness: Head | undefined, head: Head, log: Log, path: string): Promise<void> {
-  const advice = 'Restore a backup; nothing was changed'
-  if (witness === undefined) {
-    // The first batch holds one event. A longer book has had its witness, so somebody took it away.
-    if (head.seq > 1)
-      throw new BookUnusable(
-        `${path} is missing, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +
-          `you noted, write it there: printf '%016d %s\\n' ${head.seq} ${head.hash} > ${path}`,
-      )
-    return
+/** Verifies what came after the last start: the book is as long as the witness says, and its chain holds. */
+async function verifyEnd(log: Log, head: Head, witness: Head | undefined, path: string): Promise<void> {
+  const verified = await log.verified()
+  // The first batch holds one event. A longer book has had its witness, so somebody took it away.
+  if (witness === undefined && head.seq > 1)
+    throw new BookUnusable(
+      `${path} is missing, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +
+        `you noted, write it there: printf '%016d %s\\n' ${head.seq} ${head.hash} > ${path}`,
+    )
+  const seen = Math.max(witness?.seq ?? 0, verified.seq)
+  if (seen > head.seq) throw new BookUnusable(`the book ends at event ${head.seq}, but had ${seen}. ${RESTORE}`)
+  const from = Math.max(1, Math.min(verified.seq + 1, head.seq, witness?.seq ?? 1))
+  let before: { seq: number; hash: string | undefined } = { seq: from - 1, hash: undefined }
+  if (from === verified.seq + 1) before = verified
+  for await (const [seq, line] of log.lines({ from })) {
+    const next = before.seq + 1
+    const checked = seq === next ? checkLine(line, before) : 'the record is missing'
+    if (typeof checked === 'string') throw new BookUnusable(`event ${next} does not hold: ${checked}. ${RESTORE}`)
+    if (seq === witness?.seq && checked.hash !== witness.hash)
+      throw new BookUnusable(`event ${seq} is not the one that ${path} has seen. ${RESTORE}`)
+    before = checked
   }
-  if (witness.seq > head.seq)
-    throw new BookUnusable(`the book ends at event ${head.seq}, but ${path} has seen ${witness.seq}. ${advice}`)
-  for await (const [seq, line] of log.lines({ from: witness.seq, to: witness.seq }))
-    if (!line.startsWith(`{"hash":"${witness.hash}"`))
-      throw new BookUnusable(`event ${seq} is not the one that ${path} has seen. ${advice}`)
+  if (head.seq > verified.seq) await log.write([Log.verifiedChange(head)])
 }

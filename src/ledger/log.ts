@@ -7,11 +7,13 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { Level } from 'level'
-import { GENESIS, type Head } from './chain.ts'
+import { GENESIS, type Head, hashOf } from './chain.ts'
 
 /** A change to one key; `undefined` deletes it. */
 export type Change = readonly [key: string, value: string | undefined]
@@ -24,6 +26,8 @@ export class BookUnusable extends Error {
 /** The format of what is on disk. A book of another format is refused, never half-read. */
 const FORMAT = '1'
 const FORMAT_KEY = 'meta/format'
+const VERIFIED_KEY = 'meta/verified'
+export const RESTORE = 'Restore a backup; nothing was changed'
 const eventKey = (seq: number): string => `log/${String(seq).padStart(16, '0')}`
 /** Just past every key that begins with `prefix`. */
 const after = (prefix: string): string => `${prefix}\uffff`
@@ -45,45 +49,43 @@ export class Log {
 
   /**
    * Opens the book in `directory`, or begins one if there is none.
+   * @param first what a new book begins with
    * @throws {BookUnusable} when another process holds it, files are missing, or the format is another one
    */
-  static async open(directory: string): Promise<Log> {
+  static async open(directory: string, first: () => readonly Change[] = () => []): Promise<Log> {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const real = realpathSync(directory)
     if (held.has(real)) throw new BookUnusable(`${directory} is open in this process already`)
     held.add(real)
+    let db: Level<string, string> | undefined
     try {
       const isNew = isFresh(real)
       if (isNew) chmodSync(real, 0o700)
       // Loaded when it is needed: what does not touch the book starts without the database.
       const { Level } = await import('level')
-      const db = new Level<string, string>(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew })
+      db = new Level<string, string>(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew })
       await openDatabase(db, real)
       const log = new Log(db, real)
-      try {
-        await log.#begin(isNew)
-      } catch (error) {
-        await db.close()
-        throw error
-      }
+      await log.#begin(first)
       writeFileSync(join(real, 'lock'), `${process.pid}\n`, { mode: 0o600 })
       return log
     } catch (error) {
+      await db?.close()
       held.delete(real)
       throw error
     }
   }
 
-  async #begin(isNew: boolean): Promise<void> {
-    if (isNew) {
-      // One synced batch right away: power lost before the first one would leave a database that cannot be opened.
-      await this.write([[FORMAT_KEY, FORMAT]])
-      return
-    }
+  async #begin(first: () => readonly Change[]): Promise<void> {
     const format = await this.#db.get(FORMAT_KEY)
-    if (format === undefined) throw new BookUnusable(`${this.#directory} is damaged: it has no format mark`)
-    if (format !== FORMAT)
+    if (format === FORMAT) return
+    if (format !== undefined)
       throw new BookUnusable(`${this.#directory} has format ${format}; this Daybook reads format ${FORMAT}`)
+    const isEmpty = (await this.#db.keys({ limit: 1 }).all()).length === 0
+    if (!isEmpty || hasWitness(this.#directory))
+      throw new BookUnusable(`${this.#directory} is damaged: its beginning is missing. ${RESTORE}`)
+    // One synced batch right away: power lost before the first one would leave a database that cannot be opened.
+    await this.write([[FORMAT_KEY, FORMAT], ...first()])
   }
 
   /** Writes all of it or none, and answers when it is on disk. One at a time: writes in flight may be reordered. */
@@ -99,7 +101,7 @@ export class Log {
     return [eventKey(seq), line]
   }
 
-  /** The lines of events `from` to `to`, both included; newest first if `reverse`. */
+  /** The lines of events `from` to `to`, both included; newest first if `reverse`. @throws {BookUnusable} */
   async *lines({
     from = 1,
     to = Number.MAX_SAFE_INTEGER,
@@ -107,20 +109,45 @@ export class Log {
     limit = -1,
   }: Span = {}): AsyncGenerator<readonly [seq: number, line: string]> {
     const range = { gte: eventKey(from), lte: eventKey(to), reverse, limit }
-    for await (const [key, line] of this.#db.iterator(range)) yield [Number(key.slice(4)), line]
+    for await (const [key, line] of this.#entries(range)) yield [Number(key.slice(4)), line]
   }
 
-  /** Everything under a prefix, the prefix cut off. */
-  async *under(prefix: string): AsyncGenerator<readonly [name: string, value: string]> {
-    for await (const [key, value] of this.#db.iterator({ gte: prefix, lt: after(prefix) }))
-      yield [key.slice(prefix.length), value]
+  /** A change to a value that is kept with a checksum: the CRC-32 of key and text, eight hex digits, and the text. */
+  static checkedChange(key: string, text: string | undefined): Change {
+    return [key, text === undefined ? undefined : `${checksum(key, text)}${text}`]
+  }
+
+  /** Every checked value under a prefix, the prefix cut off. @throws {BookUnusable} when one is not what was written */
+  async *under(prefix: string): AsyncGenerator<readonly [name: string, text: string]> {
+    for await (const [key, value] of this.#entries({ gte: prefix, lt: after(prefix) })) {
+      const text = value.slice(8)
+      if (checksum(key, text) !== value.slice(0, 8)) throw new BookUnusable(`${key} is damaged. ${RESTORE}`)
+      yield [key.slice(prefix.length), text]
+    }
+  }
+
+  async *#entries(range: object): AsyncGenerator<[string, string]> {
+    try {
+      yield* this.#db.iterator(range)
+    } catch (error) {
+      throw new BookUnusable(`${this.#directory} cannot be read: ${(error as Error).message}. ${RESTORE}`)
+    }
   }
 
   /** Where the book ends, as the last line itself says. */
   async head(): Promise<Head> {
-    for await (const [seq, line] of this.lines({ reverse: true, limit: 1 }))
-      return { seq, hash: (JSON.parse(line) as { hash: string }).hash }
+    for await (const [seq, line] of this.lines({ reverse: true, limit: 1 })) return { seq, hash: hashOf(line) }
     return { seq: 0, hash: GENESIS }
+  }
+
+  /** How far the chain was found to hold at an earlier start; where nothing is known, before the first event. */
+  async verified(): Promise<Head> {
+    const found = /^(\d+) ([0-9a-f]{64})$/.exec((await this.#db.get(VERIFIED_KEY)) ?? '')
+    return found === null ? { seq: 0, hash: GENESIS } : { seq: Number(found[1]), hash: found[2]! }
+  }
+
+  static verifiedChange({ seq, hash }: Head): Change {
+    return [VERIFIED_KEY, `${seq} ${hash}`]
   }
 
   async close(): Promise<void> {
@@ -142,15 +169,23 @@ export type Span = {
   readonly limit?: number
 }
 
+const checksum = (key: string, text: string): string => crc32(`${key}\0${text}`).toString(16).padStart(8, '0')
+
+/** Has anything ever been acknowledged here? An empty witness is one whose making was cut off. */
+const hasWitness = (directory: string): boolean =>
+  (statSync(join(directory, 'head'), { throwIfNoEntry: false })?.size ?? 0) > 0
+
 /** Is there no book yet? A directory that holds anything else than hidden files must hold a whole book. */
 function isFresh(directory: string): boolean {
   const names = readdirSync(directory).filter((name) => !name.startsWith('.'))
   if (names.length === 0) return true
   if (!names.includes('book') && !names.includes('head'))
     throw new BookUnusable(`${directory} is not empty and holds no book: choose another DATA_DIR (found ${names[0]})`)
-  if (!existsSync(join(directory, 'book', 'CURRENT')))
-    throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. Restore a backup; nothing was changed`)
-  return false
+  if (existsSync(join(directory, 'book', 'CURRENT'))) return false
+  // A first start that was cut off has acknowledged nothing and holds no data: it may begin again.
+  const files = names.includes('book') ? readdirSync(join(directory, 'book')) : []
+  if (!hasWitness(directory) && !files.some((name) => /\.(ldb|sst|log)$/.test(name))) return true
+  throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. ${RESTORE}`)
 }
 
 async function openDatabase(db: Level<string, string>, directory: string): Promise<void> {

@@ -1,24 +1,17 @@
 /** The rows on disk: every table of the state, mirrored in the batch of the events that changed it. */
-import { crc32 } from 'node:zlib'
 import { type State, tablesOf } from '../domain/domain.ts'
-import { BookUnusable, type Change, type Log } from './log.ts'
+import { BookUnusable, type Change, Log, RESTORE } from './log.ts'
 import { type SealedBlob, SealedText, type Vault } from './vault.ts'
 
 const ROW_PREFIX = 'row/'
-
-/** A row is written as the CRC-32 of its key and text, eight hex digits, and its JSON. */
-const checksum = (name: string, json: string): string => crc32(`${name}\0${json}`).toString(16).padStart(8, '0')
 
 /** A batch begins: all rows changed since the last one. */
 export function beginBatch(state: State): Change[] {
   const changes: Change[] = []
   for (const [table, rows] of tablesOf(state)) {
     if (!rows.hasChanges) continue
-    for (const [key, row] of rows.beginBatch()) {
-      const name = `${table}/${key}`
-      const json = JSON.stringify(row)
-      changes.push([`${ROW_PREFIX}${name}`, row === undefined ? undefined : `${checksum(name, json)}${json}`])
-    }
+    for (const [key, row] of rows.beginBatch())
+      changes.push(Log.checkedChange(`${ROW_PREFIX}${table}/${key}`, row && JSON.stringify(row)))
   }
   return changes
 }
@@ -28,15 +21,18 @@ export function endBatch(state: State): void {
   for (const [, rows] of tablesOf(state)) rows.endBatch()
 }
 
+/** What was not written has not happened: the tables are again what is on disk. */
+export function rollBack(state: State): void {
+  for (const [, rows] of tablesOf(state)) rows.rollBack()
+}
+
 /** Fills the tables from disk. @throws {BookUnusable} when a row is not what was written */
 export async function loadRows(state: State, log: Log, vault: Vault): Promise<void> {
   const tables = new Map(tablesOf(state))
-  for await (const [name, value] of log.under(ROW_PREFIX)) {
+  for await (const [name, json] of log.under(ROW_PREFIX)) {
     const slash = name.indexOf('/')
     const table = tables.get(name.slice(0, slash))
-    const json = value.slice(8)
-    if (table === undefined || checksum(name, json) !== value.slice(0, 8))
-      throw new BookUnusable(`the row ${name} is damaged. Restore a backup; nothing was changed`)
+    if (table === undefined) throw new BookUnusable(`the row ${name} is of no table. ${RESTORE}`)
     table.load(name.slice(slash + 1), revive(JSON.parse(json), vault))
   }
 }

@@ -2,7 +2,7 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import type { Sealed } from '../domain/shape.ts'
 import { userKeyName } from '../domain/users.ts'
-import type { Change } from './log.ts'
+import { type Change, Log } from './log.ts'
 
 export const VAULT_PREFIX = 'vault/'
 /** Whose key seals what belongs to no user. */
@@ -28,8 +28,11 @@ export class Vault {
   /** Sealing keys by owner, ready for use. */
   readonly #keys = new Map<string, KeyObject>()
 
-  /** Takes a value from disk. */
-  load(name: string, value: string): void {
+  /** Sets or deletes a value in memory, as when it comes from disk. */
+  put(name: string, value: string | undefined): void {
+    this.#values.delete(name)
+    if (name.startsWith(KEY_PREFIX)) this.#keys.delete(name.slice(KEY_PREFIX.length))
+    if (value === undefined) return
     this.#values.set(name, value)
     if (name.startsWith(KEY_PREFIX))
       this.#keys.set(name.slice(KEY_PREFIX.length), createSecretKey(Buffer.from(value, 'base64')))
@@ -41,12 +44,8 @@ export class Vault {
 
   /** Sets or deletes a value and gives the change that has to be written with it. */
   keep(name: string, value: string | undefined): Change {
-    if (value !== undefined) this.load(name, value)
-    else {
-      this.#values.delete(name)
-      this.#keys.delete(name.slice(KEY_PREFIX.length))
-    }
-    return [`${VAULT_PREFIX}${name}`, value]
+    this.put(name, value)
+    return Log.checkedChange(`${VAULT_PREFIX}${name}`, value)
   }
 
   /** AES-256-GCM under the owner's key, with the event's place and type as associated data: base64url(nonce, text, tag). */

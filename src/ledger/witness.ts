@@ -2,6 +2,7 @@
 import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Head } from './chain.ts'
+import { BookUnusable, RESTORE } from './log.ts'
 
 /** A line of fixed length, so that overwriting it in place leaves the old one or the new one, nothing between. */
 const format = ({ seq, hash }: Head): string => `${String(seq).padStart(16, '0')} ${hash}\n`
@@ -13,7 +14,10 @@ export class Witness {
     this.#file = file
   }
 
-  /** What the file at `path` says; `undefined` when there is none. @throws {Error} when it is not a witness */
+  /**
+   * What the file at `path` says; `undefined` when there is none, or an empty one, whose making was cut off.
+   * @throws {BookUnusable} when it is not a witness
+   */
   static read(path: string): Head | undefined {
     let text: string
     try {
@@ -22,8 +26,9 @@ export class Witness {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }
+    if (text === '') return undefined
     const found = /^(\d{16}) ([0-9a-f]{64})\n$/.exec(text)
-    if (found === null) throw new Error(`${path} is damaged: it should hold one line, "SEQ HASH"`)
+    if (found === null) throw new BookUnusable(`${path} is damaged: it should hold one line, "SEQ HASH". ${RESTORE}`)
     return { seq: Number(found[1]), hash: found[2]! }
   }
 

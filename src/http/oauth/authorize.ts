@@ -110,7 +110,9 @@ async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor:
   const { session, user } = visitor
   const request = newId(ledger.now())
   const input = { request, user: user.id, session, asked, state, expiresAt: ledger.now() + CONSENT_TTL_MS }
-  await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows) => requestConsent(rows, input))
+  await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows, now) =>
+    requestConsent(rows, input, now),
+  )
   const page = consentPage({
     clientName: client.name,
     username: await ledger.read((rows) => usernameOf(rows, user.id)),

@@ -73,10 +73,9 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
 
 const byClient = (ctx: Context, { id }: Client) => by(ctx, { kind: 'client', id }, id)
 
-/** RFC 6749 §3.2: "Parameters sent without a value MUST be treated as if they were omitted." */
 function required(parameters: Parameters, name: string): string {
   const value = parameters.get(name)
-  if (!value) throw new Refused('parameter_missing', `${name} is missing.`)
+  if (value === undefined) throw new Refused('parameter_missing', `${name} is missing.`)
   return value
 }
 
