@@ -105,9 +105,9 @@ function hasReadableTarget(ctx: Context): boolean {
 function answerUnrouted(ctx: Context & { matched?: readonly { readonly methods: readonly string[] }[] }): void {
   const methods = new Set(ctx.matched?.flatMap((layer) => layer.methods))
   if (methods.size === 0) throw new Refused('route_unknown')
-  ctx.set('Allow', [...methods, 'OPTIONS'].join(', '))
+  ctx.set('Allow', [...methods].join(', '))
   if (ctx.method !== 'OPTIONS') throw new Refused('method_not_allowed')
-  ctx.status = 204
+  ctx.body = ''
 }
 
 /** Whatever is not a refusal is a bug: the log has the stack, the answer has the request's id, the process lives. */

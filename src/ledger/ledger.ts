@@ -334,11 +334,12 @@ async function verifyEnd(log: Log, head: Head, witness: Head | undefined, path: 
   // The first batch holds one event. A longer book has had its witness, so somebody took it away.
   if (witness === undefined && head.seq > 1)
     throw new BookUnusable(
-      `${path} is missing, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +
+      `${path} is missing or empty, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +
         `you noted, write it there: printf '%016d %s\\n' ${head.seq} ${head.hash} > ${path}`,
     )
   const seen = Math.max(witness?.seq ?? 0, verified.seq)
-  if (seen > head.seq) throw new BookUnusable(`the book ends at event ${head.seq}, but had ${seen}. ${RESTORE}`)
+  if (seen > head.seq)
+    throw new BookUnusable(`the book ends at event ${head.seq}, but ${path} has seen ${seen}. ${RESTORE}`)
   const from = Math.max(1, Math.min(verified.seq + 1, head.seq, witness?.seq ?? 1))
   let before: { seq: number; hash: string | undefined } = { seq: from - 1, hash: undefined }
   if (from === verified.seq + 1) before = verified

@@ -178,6 +178,18 @@ const asked = (): History =>
   twoClients().given(registered('alice'), registered('bob'), signedIn('alice', 's1'), signedIn('bob', 's2'))
 const ANSWER = { request: 'r1', session: 's1', grant: 'g1', code: 'c1', codeExpiresAt: NOON + MINUTE }
 
+test('56. who was signed out meanwhile is not asked any more', (t) => {
+  const input = { request: 'r1', user: 'alice', session: 's1', asked: ASKED, state: null, expiresAt: EXPIRES }
+  const ended = { facts: [], refusal: 'session_ended' } as const
+  const history = twoClients().given(registered('alice'), registered('bob'))
+  t.deepEqual(requestConsent(history.state, input, NOON), ended, 'no session')
+  history.given({ type: 'SignedIn', data: { user: 'alice', session: 's1', expiresAt: EXPIRES } })
+  t.deepEqual(requestConsent(history.state, { ...input, user: 'bob' }, NOON), ended, 'somebody else’s')
+  t.deepEqual(requestConsent(history.state, input, EXPIRES), ended, 'expired')
+  history.given({ type: 'UserRevoked', data: { user: 'alice' } })
+  t.deepEqual(requestConsent(history.state, input, NOON), ended, 'revoked')
+})
+
 test('19. the request is kept as it was examined; its state only as personal text', (t) => {
   const history = asked()
   const input = {
@@ -188,7 +200,7 @@ test('19. the request is kept as it was examined; its state only as personal tex
     expiresAt: EXPIRES,
   }
   const data = { request: 'r1', user: 'alice', session: 's1', expiresAt: EXPIRES, ...ASKED, challenge: CHALLENGE }
-  t.deepEqual(history.when(requestConsent(history.state, { ...input, state: 'x%2B' })), {
+  t.deepEqual(history.when(requestConsent(history.state, { ...input, state: 'x%2B' }, NOON)), {
     facts: [{ type: 'ConsentRequested', data, personal: { state: 'x%2B' } }],
     result: undefined,
     keeps: {},
@@ -267,6 +279,12 @@ const openOf = (ids: readonly string[]): string[] => {
 test('113. a session has ten requests open; the oldest gives way, and no other session’s', (t) => {
   const ids = Array.from({ length: 12 }, (_, i) => `r${String(i).padStart(2, '0')}`)
   t.deepEqual(openOf(ids), ['of bob', ...ids.slice(2)])
+})
+
+test('113. ten requests of one session leave room for those of another one of the same user', (t) => {
+  const history = asked().given(signedIn('alice', 's1b'), consentRequested('alice', 's1b', 'r0'))
+  for (let i = 1; i <= 10; i++) history.given(consentRequested('alice', 's1', `r${i}`))
+  t.is(history.state.consents.size, 11)
 })
 
 test('113, 116. the oldest is the one that stands first in the book, also when the clock went back', (t) => {

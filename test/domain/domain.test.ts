@@ -22,7 +22,7 @@ const lines = readFileSync(new URL('../fixtures/events.ndjson', import.meta.url)
 /** The fixture's events, as the ledger would give them to whoever holds these keys. */
 function fixture(keys: typeof KEYS): Recorded<Event>[] {
   const vault = new Vault()
-  for (const [owner, key] of Object.entries(keys)) vault.load(`key/${owner}`, key)
+  for (const [owner, key] of Object.entries(keys)) vault.put(`key/${owner}`, key)
   return lines.map((line) => {
     const { sealed: blob, ...event } = JSON.parse(line)
     if (blob === undefined) return event
@@ -102,9 +102,11 @@ test('each line is an event as the contract says, under its own hash', (t) => {
 
 test('each event replays, in its place and alone', (t) => {
   const state = initial()
+  const filled = new Set<string>()
   for (const event of fixture(KEYS)) {
     t.notThrows(() => evolve(state, event), event.type)
     t.notThrows(() => evolve(initial(), event), `${event.type} alone`)
+    for (const [name, rows] of tablesOf(state)) if (rows.size > 0) filled.add(name)
   }
   const { passwordChanges, active, sealed } = state.users.get(ALICE)!
   t.deepEqual(
@@ -112,6 +114,13 @@ test('each event replays, in its place and alone', (t) => {
     [1, true, { ...sealed.open, username: 'alice', email: 'alice@example.org' }],
   )
   t.deepEqual(state.clients.get('chatgpt')?.redirects, [{ uri: CALLBACK, from: 'operator' }])
+  t.deepEqual(
+    [...filled].sort(),
+    tablesOf(state)
+      .map(([name]) => name)
+      .sort(),
+    'every table had rows',
+  )
   const left = tablesOf(state).map(([name, rows]) => [name, rows.size])
   t.deepEqual(Object.fromEntries(left), {
     users: 1,

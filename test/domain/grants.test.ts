@@ -65,7 +65,7 @@ test('26. a code gives a pair of tokens for what was asked, and the grant its la
   })
   t.deepEqual(authenticate(history.state, 'a1', [], now), {
     user: history.state.users.get('alice'),
-    grant: 'grant-c1',
+    access: 'a1',
     client: 'chatgpt',
     scope: 'todos:read',
   } as ReturnType<typeof authenticate>)

@@ -33,6 +33,13 @@ test('a changed row moves in its indexes; a deleted one leaves them', (t) => {
   t.notThrows(() => table.delete('k1'))
 })
 
+test('keys come in the order in which their rows came, whatever changes in them', (t) => {
+  const table = people()
+  for (const key of ['k3', 'k1', 'k2']) table.set(key, { user: 'alice' })
+  table.set('k3', { user: 'alice', mail: 'a' })
+  t.deepEqual(table.keysBy('user', 'alice'), ['k3', 'k1', 'k2'])
+})
+
 test('what was given out does not change when the table does', (t) => {
   const table = people()
   table.set('k1', { user: 'alice' })
@@ -57,6 +64,27 @@ test('a batch carries each changed row once, as it is now, and each deleted key'
   t.false(table.hasChanges)
   table.endBatch()
   t.deepEqual(table.beginBatch(), [])
+})
+
+test('what could not be written has not happened: rows and indexes are again what is on disk', (t) => {
+  const sight = new Sight()
+  const table = people(sight)
+  table.load('k1', { user: 'alice', mail: 'a' })
+  table.load('k2', { user: 'alice' })
+  table.set('k1', { user: 'bob' })
+  table.delete('k2')
+  table.set('k3', { user: 'bob' })
+  table.beginBatch()
+  table.set('k1', { user: 'bob-2' })
+  table.set('k2', { user: 'bob-2' })
+  table.delete('k3')
+  table.set('k4', { user: 'alice' })
+  table.rollBack()
+  sight.met = 0
+  t.deepEqual(Object.fromEntries(table.entries()), { k1: { user: 'alice', mail: 'a' }, k2: { user: 'alice' } })
+  t.deepEqual(table.keysBy('user', 'alice').sort(), ['k1', 'k2'])
+  t.deepEqual([table.keysBy('user', 'bob'), table.keysBy('user', 'bob-2'), table.keysBy('mail', 'a')], [[], [], ['k1']])
+  t.deepEqual([sight.met, table.hasChanges, table.beginBatch()], [0, false, []])
 })
 
 test('a row that is loaded is durable, and found by its values', (t) => {
@@ -99,6 +127,7 @@ for (const [how, change] of Object.entries(changes))
       table.set('k9', { user: 'bob-2' })
       t.is(met(), name === 'entries' ? 2 : 1, 'another row in the next batch')
       table.endBatch()
+      t.is(met(), name === 'entries' ? 2 : 0, 'the first batch is on disk')
       table.beginBatch()
       table.endBatch()
       t.is(met(), 0)
@@ -151,6 +180,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('delete' as const), key }) },
   fc.record({ do: fc.constant('deleteBy' as const), user: value }),
   { weight: 2, arbitrary: fc.record({ do: fc.constant('batch' as const) }) },
+  fc.record({ do: fc.constant('rollBack' as const) }),
 )
 
 test('whatever is done: a table is a map, each index is a filter, and nothing unwritten is looked at unnoticed', (t) => {
@@ -171,6 +201,11 @@ test('whatever is done: a table is a map, each index is a filter, and nothing un
       } else if (one.do === 'deleteBy') {
         for (const [name, row] of [...rows]) if (row.user === one.user) rows.delete(name)
         table.deleteBy('user', one.user)
+      } else if (one.do === 'rollBack') {
+        table.rollBack()
+        writing = disk
+        rows.clear()
+        for (const [name, row] of disk) rows.set(name, row)
       } else {
         table.endBatch()
         disk = writing

@@ -16,6 +16,9 @@ import {
 } from '../_support.ts'
 import { type Answered, type Lines, send } from './_elsewhere.ts'
 
+/** All that is wrong with a grant looks the same from outside. */
+let invalidGrant: string | undefined
+
 /** A world in which alice is signed in; codes of hers for ChatGPT; and a look at refusals. */
 async function begin(t: ExecutionContext) {
   const world = await startWorld(t)
@@ -29,7 +32,7 @@ async function begin(t: ExecutionContext) {
   }
   /** T(error), or T401: the bare word, never cached, and nothing recorded. */
   const refused = async (
-    { status, headers, json }: Answered,
+    { status, headers, text, json }: Answered,
     error: string,
     because: string,
     wanted = error === 'invalid_client' ? 401 : 400,
@@ -37,6 +40,10 @@ async function begin(t: ExecutionContext) {
     t.is(status, wanted, because)
     t.deepEqual(Object.keys(json), ['error', 'error_description'], because)
     t.is(json.error, error, because)
+    if (error === 'invalid_grant') {
+      invalidGrant ??= text
+      t.is(text, invalidGrant, because)
+    }
     // RFC 6749 §5.2: the characters that a description may have.
     t.regex(json.error_description, /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/, because)
     t.is(headers.get('content-type'), 'application/json; charset=utf-8', because)

@@ -1,0 +1,51 @@
+/** What the tests of the wire share: requests exactly as given, and a book that cannot be written for a while. */
+import { renameSync } from 'node:fs'
+import { type IncomingHttpHeaders, request } from 'node:http'
+import { join } from 'node:path'
+import { accept } from '../../src/domain/shape.ts'
+import { SYSTEM, type World, wait } from '../_support.ts'
+
+export type Raw = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }
+export type Asked = {
+  readonly method?: string
+  readonly headers?: { readonly [name: string]: string | string[] }
+  readonly body?: string | Buffer
+}
+
+/** A request whose target and headers are sent as they are: `fetch` would tidy them up. */
+export function send(url: string, path: string, { method = 'GET', headers = {}, body }: Asked = {}): Promise<Raw> {
+  const { hostname, port } = new URL(url)
+  return new Promise((resolve, reject) => {
+    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+    const options = { hostname, port, path, method, headers: { ...length, ...headers }, agent: false }
+    const asked = request(options, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () =>
+        resolve({ status: response.statusCode!, headers: response.headers, body: Buffer.concat(chunks) }),
+      )
+    })
+    asked.on('error', reject)
+    asked.end(body)
+  })
+}
+
+/** Does something while the book can be neither written nor read: after a write that failed, it cannot be opened. */
+export async function whileBroken(world: World, act: () => Promise<void>): Promise<void> {
+  const current = join(world.folder, 'book', 'CURRENT')
+  renameSync(current, `${current}.away`)
+  // A fact about a user who has no key cannot be sealed, so what was decided cannot be recorded.
+  const impossible = { type: 'TodoAdded', data: { todo: 'none', user: 'none' }, personal: { text: 'none' } } as const
+  await world.ledger.transact(SYSTEM, () => accept([impossible], undefined)).catch(() => {})
+  try {
+    await act()
+  } finally {
+    renameSync(`${current}.away`, current)
+    await untilReady(world)
+  }
+}
+
+/** Waits until the book can be written again: it is tried once a second. */
+export async function untilReady({ ledger }: World): Promise<void> {
+  for (let tries = 0; tries < 600 && !ledger.status.writable; tries++) await wait(50)
+}

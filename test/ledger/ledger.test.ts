@@ -1,0 +1,302 @@
+/** transact() and read(): decided in one turn, recorded in one batch, and never answered before it is on disk. */
+import test, { type ExecutionContext } from 'ava'
+import { redeemCode } from '../../src/domain/grants.ts'
+import { signIn } from '../../src/domain/sessions.ts'
+import { accept, type Decision, refuse } from '../../src/domain/shape.ts'
+import { deleteTodo } from '../../src/domain/todos.ts'
+import { findUser, revokeUser } from '../../src/domain/users.ts'
+import { type By, type Ledger, Refused } from '../../src/ledger/ledger.ts'
+import { dump, SYSTEM } from '../_support.ts'
+import { add, databaseOf, register, startBook, todosOf, typesOf } from './_book.ts'
+
+/** What is answered, in the order in which it is. */
+function watch(ledger: Ledger) {
+  const order: string[] = []
+  const note = async <T>(name: string, work: Promise<T>): Promise<T> => {
+    try {
+      return await work
+    } finally {
+      order.push(`${name} at ${ledger.head.seq}`)
+    }
+  }
+  return { order, note }
+}
+
+const refusal = async (t: ExecutionContext, work: Promise<unknown>): Promise<string> =>
+  (await t.throwsAsync(work, { instanceOf: Refused }))!.reason
+
+test('an event stands in the book as the contract says: place, id, time, type, who and how', async (t) => {
+  const { ledger, clock } = await startBook(t)
+  const by: By = {
+    actor: { kind: 'user', id: 'alice' },
+    via: { request: 'r1', client: 'chatgpt', conversation: 'c-1' },
+    trace: { ip: '192.0.2.7', agent: 'agent/1' },
+  }
+  clock.pass(1234)
+  await add(ledger, 'alice', 'milk', by)
+  const [event] = await Array.fromAsync(ledger.events({ from: 3 }))
+  const { id, hash, prev, sealed, ...rest } = event as typeof event & { hash: string; prev: string }
+  t.deepEqual(rest as object, {
+    seq: 3,
+    at: '2026-11-20T12:00:01.234Z',
+    type: 'TodoAdded',
+    actor: by.actor,
+    via: by.via,
+    data: { todo: (event!.data as { todo: string }).todo, user: 'alice' },
+  })
+  t.regex(id, /^[0-9A-HJKMNP-TV-Z]{26}$/)
+  t.is(hash, ledger.head.hash)
+  const [before] = await Array.fromAsync(ledger.events({ from: 2, to: 2 }))
+  t.is(prev, (before as unknown as { hash: string }).hash)
+  t.deepEqual(sealed?.open, { text: 'milk', ip: '192.0.2.7', agent: 'agent/1' })
+})
+
+test('an event without personal text carries none', async (t) => {
+  const { ledger } = await startBook(t)
+  await ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice'))
+  const [event] = await Array.fromAsync(ledger.events({ from: 3 }))
+  t.false('sealed' in event!)
+})
+
+test('85. many requests of one turn share one batch, are all recorded, and each is told its own result', async (t) => {
+  const { ledger } = await startBook(t)
+  const heads: number[] = []
+  const indexes = await Promise.all(
+    Array.from({ length: 100 }, async (_, i) => {
+      const index = await add(ledger, 'alice', `todo ${i}`)
+      heads.push(ledger.head.seq)
+      return index
+    }),
+  )
+  t.deepEqual(indexes, [...Array(100).keys()])
+  t.deepEqual(new Set(heads), new Set([102]), 'nobody was answered before all of it was on disk')
+  t.deepEqual(
+    await todosOf(ledger, 'alice'),
+    Array.from({ length: 100 }, (_, i) => `todo ${i}`),
+  )
+})
+
+test('what comes while a batch is being written shares the next one', async (t) => {
+  const { ledger } = await startBook(t)
+  const { order, note } = watch(ledger)
+  const first = note('first', add(ledger, 'alice', 'first'))
+  await new Promise(setImmediate)
+  const rest = Array.from({ length: 3 }, (_, i) => note(`${i}`, add(ledger, 'alice', `next ${i}`)))
+  await Promise.all([first, ...rest])
+  t.deepEqual(order, ['first at 3', '0 at 6', '1 at 6', '2 at 6'])
+})
+
+test('79. a read that meets rows that are not on disk waits for them; one that does not, does not', async (t) => {
+  const { ledger } = await startBook(t)
+  await register(ledger, 'bob')
+  const looks: [string, (l: Ledger) => Promise<unknown>, string][] = [
+    ['his list', (l) => todosOf(l, 'bob'), 'before'],
+    ['his account', (l) => l.read((state) => findUser(state, 'bob')), 'before'],
+    ['nobody’s account', (l) => l.read((state) => findUser(state, 'nobody')), 'before'],
+    ['nothing', (l) => l.read(() => 1), 'before'],
+    ['her list', (l) => todosOf(l, 'alice'), 'after'],
+    ['how long it is', (l) => l.read(({ todos }) => todos.countBy('user', 'alice')), 'after'],
+    ['all lists', (l) => l.read(({ todos }) => [...todos.entries()].length), 'after'],
+    [
+      'both lists',
+      (l) => l.read(({ todos }) => todos.countBy('user', 'alice') + todos.countBy('user', 'bob')),
+      'after',
+    ],
+  ]
+  for (const [name, look, when] of looks) {
+    const { order, note } = watch(ledger)
+    const { seq } = ledger.head
+    await Promise.all([note('add', add(ledger, 'alice', name)), note('look', look(ledger))])
+    t.deepEqual(
+      order,
+      when === 'before' ? [`look at ${seq}`, `add at ${seq + 1}`] : [`add at ${seq + 1}`, `look at ${seq + 1}`],
+      name,
+    )
+  }
+})
+
+test('79. a read that meets what is being written waits for that batch, not for the next one', async (t) => {
+  const { ledger } = await startBook(t)
+  await register(ledger, 'bob')
+  const { order, note } = watch(ledger)
+  const writing = note('alice adds', add(ledger, 'alice', 'milk'))
+  await new Promise(setImmediate)
+  const next = note('bob adds', add(ledger, 'bob', 'bread'))
+  const reads = [note('alice’s list', todosOf(ledger, 'alice')), note('bob’s list', todosOf(ledger, 'bob'))]
+  await Promise.all([writing, next, ...reads])
+  t.deepEqual(order, ['alice adds at 4', 'alice’s list at 4', 'bob adds at 5', 'bob’s list at 5'])
+})
+
+test('a refusal, too, waits for what it has seen', async (t) => {
+  const { ledger } = await startBook(t)
+  const { order, note } = watch(ledger)
+  const revoked = note(
+    'revoke',
+    ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice')),
+  )
+  const again = note(
+    'again',
+    ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice')),
+  )
+  const other = note(
+    'other',
+    ledger.transact(SYSTEM, (state) => revokeUser(state, 'nobody')),
+  )
+  t.is(await refusal(t, again), 'user_already_revoked')
+  t.is(await refusal(t, other), 'user_unknown')
+  await revoked
+  t.deepEqual(order, ['other at 2', 'revoke at 3', 'again at 3'])
+})
+
+test('an answer that changes nothing waits for what it has seen, and writes nothing', async (t) => {
+  const { ledger } = await startBook(t)
+  const { order, note } = watch(ledger)
+  const writing = note('add', add(ledger, 'alice', 'milk'))
+  const nothing = ledger.transact(SYSTEM, ({ todos }) => accept([], todos.countBy('user', 'alice')))
+  t.is(await note('count', nothing), 1)
+  await writing
+  t.deepEqual(order, ['add at 3', 'count at 3'])
+})
+
+test('85. deciding and recording are one turn: of many who want the same thing one gets it', async (t) => {
+  const { ledger } = await startBook(t)
+  const take = () => ledger.transact(SYSTEM, (state) => deleteTodo(state, { user: 'alice', index: 0, text: 'one' }))
+  await add(ledger, 'alice', 'one')
+  const results = await Promise.allSettled(Array.from({ length: 50 }, take))
+  t.is(results.filter(({ status }) => status === 'fulfilled').length, 1)
+  t.is((await typesOf(ledger)).filter((type) => type === 'TodoDeleted').length, 1)
+})
+
+test('a refusal that leaves facts is on disk when it is told', async (t) => {
+  const { ledger } = await startBook(t)
+  const bad = { user: 'alice', passwordRight: false, passwordChanges: 0, session: 's1', expiresAt: 1 }
+  const { seq } = ledger.head
+  t.is(
+    await refusal(
+      t,
+      ledger.transact(SYSTEM, (state) => signIn(state, bad)),
+    ),
+    'credentials_wrong',
+  )
+  t.is(ledger.head.seq, seq + 1)
+  t.is((await typesOf(ledger)).at(-1), 'SignInFailed')
+})
+
+test('39. of 50 who redeem a code in parallel one gets tokens, and the first replay ends them', async (t) => {
+  const { ledger, clock } = await startBook(t)
+  const expiresAt = clock.now + 60_000
+  const asked = {
+    client: 'chatgpt',
+    redirectUri: 'https://a.example/',
+    scope: 'todos:read',
+    challenge: null,
+    resource: null,
+  }
+  const code = { type: 'CodeIssued', data: { code: 'c1', grant: 'g1', user: 'alice', expiresAt, ...asked } } as const
+  await ledger.transact(SYSTEM, () => accept([code], undefined))
+  const ttls = { accessTtlMs: 1e6, refreshIdleTtlMs: 1e6, refreshMaxTtlMs: 1e6 }
+  const redeem = (n: number) => {
+    const input = { ...asked, ...ttls, code: 'c1', access: `a${n}`, refresh: `r${n}`, resource: undefined }
+    return ledger.transact(SYSTEM, (state, now) => redeemCode(state, input, now))
+  }
+  const results = await Promise.allSettled(Array.from({ length: 50 }, (_, n) => redeem(n)))
+  t.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', ...Array(49).fill('rejected')],
+  )
+  t.deepEqual((await typesOf(ledger)).slice(2), ['CodeIssued', 'TokenIssued', 'CodeReplayed'])
+  t.is(await ledger.read(({ tokens, grants, codes }) => tokens.size + grants.size + codes.size), 0)
+})
+
+test('a decision that throws records nothing, and the next one is taken', async (t) => {
+  const { ledger, folder, reopen } = await startBook(t)
+  const rows = await ledger.read(dump)
+  const throwing = ledger.transact(SYSTEM, (state) => {
+    revokeUser(state, 'alice')
+    throw new RangeError('a bug')
+  })
+  await t.throwsAsync(throwing, { instanceOf: RangeError, message: 'a bug' })
+  t.deepEqual([await typesOf(ledger), await ledger.read(dump)], [['BookOpened', 'UserRegistered'], rows])
+  t.deepEqual(ledger.status, { writable: true })
+  t.is(await add(ledger, 'alice', 'milk'), 0)
+  await reopen(async () => t.false((await databaseOf(folder)).some(([, value]) => value.includes('UserRevoked'))))
+})
+
+test('facts that cannot be recorded are recorded not even in part, and the book goes on by itself', async (t) => {
+  const { ledger } = await startBook(t)
+  const half = [
+    { type: 'UserRevoked', data: { user: 'alice' } },
+    // No canonical form: RFC 8785 takes no lone surrogate.
+    { type: 'BookOpened', data: { version: '\ud800' } },
+  ] as const
+  const bystander = add(ledger, 'alice', 'milk')
+  await t.throwsAsync(
+    ledger.transact(SYSTEM, () => accept(half, undefined)),
+    { instanceOf: TypeError },
+  )
+  await bystander.catch((error) => t.is(error.reason, 'book_unavailable'))
+  while (!ledger.status.writable) await new Promise(setImmediate)
+  t.false((await typesOf(ledger)).includes('UserRevoked'))
+  t.is((await ledger.read((state) => findUser(state, 'alice')))?.active, true)
+  const { length } = await todosOf(ledger, 'alice')
+  t.is(await add(ledger, 'alice', 'bread'), length)
+})
+
+test('what a decision keeps goes to the vault with its facts, and stays there over a restart', async (t) => {
+  const { ledger, reopen } = await startBook(t)
+  t.is(ledger.secret('password/alice'), 'hash of alice')
+  await ledger.transact(SYSTEM, () => accept([], undefined, { 'client-secret/x': 'one', 'client-secret/y': 'two' }))
+  await ledger.transact(SYSTEM, () => accept([], undefined, { 'client-secret/x': undefined }))
+  t.deepEqual([ledger.secret('client-secret/x'), ledger.secret('client-secret/y')], [undefined, 'two'])
+  t.is(ledger.head.seq, 2, 'keeping is no event')
+  const again = await reopen()
+  t.deepEqual([again.secret('client-secret/x'), again.secret('client-secret/y')], [undefined, 'two'])
+  t.is(again.secret('password/alice'), 'hash of alice')
+})
+
+test('a refusal keeps nothing in the vault', async (t) => {
+  const { ledger } = await startBook(t)
+  const decision = { ...refuse<never>('user_unknown'), keeps: { 'password/alice': 'other' } } as Decision<never>
+  t.is(
+    await refusal(
+      t,
+      ledger.transact(SYSTEM, () => decision),
+    ),
+    'user_unknown',
+  )
+  t.is(ledger.secret('password/alice'), 'hash of alice')
+})
+
+test('events come by place, in either direction, within limits, and only durable ones', async (t) => {
+  const { ledger } = await startBook(t)
+  for (let i = 0; i < 8; i++) await add(ledger, 'alice', `todo ${i}`)
+  const pending = add(ledger, 'alice', 'not on disk yet')
+  const seqs = async (span?: Parameters<Ledger['events']>[0]) =>
+    (await Array.fromAsync(ledger.events(span))).map(({ seq }) => seq)
+  t.deepEqual(await seqs({ from: 9 }), [9, 10])
+  await pending
+  t.deepEqual(await seqs(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
+  t.deepEqual(await seqs({ from: 4, to: 6 }), [4, 5, 6])
+  t.deepEqual(await seqs({ reverse: true, limit: 3 }), [11, 10, 9])
+  t.deepEqual(await seqs({ from: 2, to: 9, reverse: true, limit: 2 }), [9, 8])
+  t.deepEqual(await seqs({ from: 12 }), [])
+})
+
+test('113. a sweep drops what has expired, in memory and on disk, without an event', async (t) => {
+  const { ledger, folder, clock, reopen } = await startBook(t)
+  const good = {
+    user: 'alice',
+    passwordRight: true,
+    passwordChanges: 0,
+    session: 'swept-session',
+    expiresAt: clock.now + 1000,
+  }
+  await ledger.transact(SYSTEM, (state) => signIn(state, good))
+  await ledger.sweep()
+  t.is(await ledger.read(({ sessions }) => sessions.size), 1)
+  clock.pass(1000)
+  await ledger.sweep()
+  t.is(await ledger.read(({ sessions }) => sessions.size), 0)
+  t.is(ledger.head.seq, 3)
+  await reopen(async () => t.false((await databaseOf(folder)).some(([key]) => key.includes('row/sessions'))))
+})
