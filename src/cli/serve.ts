@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT, settleChatGpt } from '../domain/clients.ts'
-import { createApp } from '../http/app.ts'
+import { answerUnparsed, createApp } from '../http/app.ts'
 import { proxyList } from '../http/origin.ts'
 import { digest, newSecret } from '../http/secrets.ts'
 import type { Settings } from '../http/settings.ts'
@@ -47,6 +47,7 @@ export async function serve(config: Config): Promise<void> {
         void handle(req, res)
       },
     )
+    server.on('clientError', (error, socket) => answerUnparsed(error, socket, ledger.now()))
     await listen(server, config)
     const commands = await listenForCommands(directory, (request) => answer(ledger, request))
     const sweeper = setInterval(() => {

@@ -132,8 +132,8 @@ export function examineRequest(
 
   const state = values('state').length === 1 ? values('state')[0]! : null
   const fail = (error: string, description: string): Examined => ({ error, description, redirectUri, state })
-  const twice = REQUEST_PARAMETERS.find((name) => values(name).length > 1)
-  if (twice !== undefined) return fail('invalid_request', `${twice} is given more than once`)
+  const twice = [...parameters.keys()].find((name) => values(name).length > 1)
+  if (twice !== undefined) return fail('invalid_request', 'a parameter is given more than once')
   const responseType = one('response_type')
   if (responseType === undefined) return fail('invalid_request', 'response_type is missing')
   if (responseType !== 'code') return fail('unsupported_response_type', 'only response_type=code is supported')
@@ -151,8 +151,6 @@ export function examineRequest(
   const asked = { client: client.id, redirectUri, scope, challenge: challenge ?? null, resource: resource ?? null }
   return { asked, client, state }
 }
-
-const REQUEST_PARAMETERS = ['response_type', 'scope', 'state', 'code_challenge', 'code_challenge_method', 'resource']
 
 type Request = { request: string; user: string; session: string; asked: Asked; state: string | null; expiresAt: number }
 

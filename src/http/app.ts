@@ -1,6 +1,7 @@
 /** The sitemap: every router, and what holds for all of them. */
 
 import type { BlockList } from 'node:net'
+import type { Duplex } from 'node:stream'
 import cors from '@koa/cors'
 import Koa, { type Context, type Middleware } from 'koa'
 import helmet from 'koa-helmet'
@@ -55,8 +56,12 @@ const identifyAndLog =
     ctx.request.ip = clientAddress(ctx.req.socket.remoteAddress, ctx.get('x-forwarded-for'), trusted)
     await next()
     const ms = Math.round(performance.now() - began)
-    log.info({ request, method: ctx.method, path: ctx.path.slice(0, 200), status: ctx.status, ms }, 'request')
+    log.info({ request, method: ctx.method, path: loggedPath(ctx), status: ctx.status, ms }, 'request')
   }
+
+/** The route's pattern, since a path may name a person; what no route took, as it came. */
+const loggedPath = (ctx: Context & { _matchedRoute?: unknown }): string =>
+  String(ctx._matchedRoute ?? ctx.path).slice(0, 200)
 
 /** Who reads an answer: the OAuth client, the API's caller, or a person. */
 type Surface = 'oauth' | 'api' | 'page'
@@ -113,7 +118,7 @@ function answerUnrouted(ctx: Context & { matched?: readonly { readonly methods: 
 /** Whatever is not a refusal is a bug: the log has the stack, the answer has the request's id, the process lives. */
 async function answerBug(ctx: Context, surface: Surface, error: unknown, log: Deps['log']): Promise<void> {
   const request = ctx.response.get('X-Request-Id')
-  log.error({ err: error, request, method: ctx.method, path: ctx.path.slice(0, 200) }, 'request failed')
+  log.error({ err: error, request, method: ctx.method, path: loggedPath(ctx) }, 'request failed')
   const text = 'Something went wrong inside Daybook. Its log says more.'
   ctx.set('Cache-Control', 'no-store')
   if (surface === 'page') {
@@ -154,4 +159,33 @@ function crossOrigin({ settings }: Deps): Middleware {
   })
   return (ctx, next) =>
     /^\/(todos\/|\.well-known\/|openapi\.(yaml|json)$|logo\.png$|legal$)/.test(ctx.path) ? allow(ctx, next) : next()
+}
+
+/**
+ * Answers what Node could not read as HTTP, as a `clientError` handler: it never becomes a request.
+ * @param now ms since 1970
+ */
+export function answerUnparsed(error: NodeJS.ErrnoException, socket: Duplex, now: number): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const [status, reason, word] = unparsed[error.code ?? ''] ?? [400, 'Bad Request', 'invalid_request']
+  const request = newId(now)
+  const body = JSON.stringify({ error: word, message: 'The request could not be read.', request_id: request })
+  const headers = {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Request-Id': request,
+    Connection: 'close',
+  }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}\r\n${body}`)
+}
+
+const unparsed: { readonly [code: string]: readonly [number, string, string] } = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'too_large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'request_timeout'],
 }

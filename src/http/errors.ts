@@ -110,6 +110,8 @@ const oauth: Table = {
   ...plain,
   request_malformed: INVALID_REQUEST,
   parameter_missing: INVALID_REQUEST,
+  route_unknown: [404, 'invalid_request', 'There is nothing here.'],
+  method_not_allowed: [405, 'invalid_request', 'That method is not allowed here; Allow says which are.'],
   request_too_large: [413, 'invalid_request', 'The request is larger than Daybook takes.'],
   media_type_unsupported: [
     400,

@@ -68,6 +68,7 @@ type Book = {
 export const FORM_KEY = 'form-key'
 const MADE_ONCE = [userKeyName(NOBODY), FORM_KEY]
 
+const CLOSING: Status = { writable: false, reason: 'it is being closed' }
 const RETRY_MS = 1000
 const SYSTEM: By = { actor: { kind: 'system', id: 'daybook' }, via: {} }
 
@@ -113,7 +114,7 @@ export class Ledger {
   }
 
   get status(): Status {
-    return this.#status
+    return this.#closed ? CLOSING : this.#status
   }
 
   /** A value of the vault. */
@@ -127,7 +128,7 @@ export class Ledger {
    * @throws {Refused} with the decision's reason; with `book_unavailable` when it cannot be written, and then it is not
    */
   async transact<T>(by: By, decide: (state: State, now: number) => Decision<Event, T>): Promise<T> {
-    if (!this.#status.writable || this.#closed) throw new Refused('book_unavailable')
+    if (!this.status.writable) throw new Refused('book_unavailable')
     const { state, sight } = this.#book
     sight.met = 0
     const now = this.now()
@@ -155,7 +156,7 @@ export class Ledger {
 
   /** Drops what has expired from the rows, in memory and on disk. */
   async sweep(): Promise<void> {
-    if (!this.#status.writable || this.#closed) return
+    if (!this.status.writable) return
     this.#gather(() => sweep(this.#book.state, this.now()))
     await this.#durable(2)
   }

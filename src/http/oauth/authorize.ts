@@ -39,7 +39,8 @@ export function authorizeRoutes(deps: Deps): Router {
       return redirectBack(ctx, deps, redirectUri, { error, error_description: description, state })
     }
     const visitor = await signedIn(ctx, deps)
-    if (visitor !== undefined) return askForConsent(ctx, deps, examined, visitor)
+    // HEAD asks nobody: it is safe (RFC 9110 §9.2.1).
+    if (visitor !== undefined && ctx.method === 'GET') return askForConsent(ctx, deps, examined, visitor)
     const page = { formToken: tokenFor(ctx, deps, 'login'), canSignUp: settings.signup === 'open' }
     return sendPage(ctx, signInPage({ ...page, ...destinationOf(examined, ctx.querystring) }))
   })
@@ -69,7 +70,7 @@ export function authorizeRoutes(deps: Deps): Router {
 const DENIED = { error: 'access_denied', error_description: 'The user said no.' }
 const consentForm = (request: string): string => `consent ${request}`
 
-const examine = (deps: Deps, query: string): Promise<Examined> => {
+const examine = async (deps: Deps, query: string): Promise<Examined> => {
   const parameters = queryParameters(query)
   return deps.ledger.read((state) => examineRequest(state, parameters, audiencesOf(deps.settings)))
 }
@@ -87,7 +88,8 @@ const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, quer
 export async function destination(deps: Deps, returnTo: string | undefined): Promise<Destination> {
   const query = /^\/oauth\?([\x21-\x7e]+)$/.exec(returnTo ?? '')?.[1]
   if (query === undefined) return { returnTo: '/' }
-  const examined = await examine(deps, query)
+  const examined = await examine(deps, query).catch(() => undefined)
+  if (examined === undefined) return { returnTo: '/' }
   return 'asked' in examined ? destinationOf(examined, query) : { returnTo: `/oauth?${query}` }
 }
 
