@@ -172,6 +172,18 @@ test('82, 86. bodies that are too large, broken, or no object: 413 or 400, and t
   }
 })
 
+test('82. bytes that are no UTF-8: 400, rather than another text than was sent (RFC 8259 §8.1)', async (t) => {
+  const { raw, refused } = await begin(t, ['kept'])
+  for (const bytes of ['ff', 'c0af', 'e282', 'eda080', 'f4908080', '80'])
+    for (const [method, rest] of [
+      ['POST', ''],
+      ['DELETE', '"todo_idx":0,'],
+    ] as const) {
+      const body = [Buffer.from(`{${rest}"todo":"kept`), Buffer.from(bytes, 'hex'), Buffer.from('"}')]
+      await refused(await raw(method, Buffer.concat(body)), 400, 'invalid_request', `${method} ${bytes}`)
+    }
+})
+
 test('82. a body too large whose length is not said: 413, and the next request on that connection is answered', async (t) => {
   const { url, token, list } = await begin(t, ['kept'])
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -352,18 +364,25 @@ test('87. a long list comes in parts that give everything exactly once, none of 
   t.is((await api('DELETE', { todo_idx: 39, todo: texts[39] })).status, 200, 'an index counts from the whole list')
 })
 
-test('87. an answer of 90,000 characters is whole; one that would have one more is in parts, as long as fit', async (t) => {
-  const texts = [...Array.from({ length: 8 }, (_, at) => String(at).repeat(10_000)), 'x'.repeat(9_962)]
+test('87. no answer is longer than 90,000 characters; each holds as much as fits', async (t) => {
+  const texts = Array.from({ length: 8 }, (_, at) => String(at).repeat(10_000))
   const { api, add } = await begin(t, texts)
-  const whole = await api('GET')
-  t.is(whole.text.length, 90_000)
-  t.is(whole.text, JSON.stringify({ todos: texts }))
-  await api('DELETE', { todo_idx: 8 })
-  await add('x'.repeat(9_963))
-  const part = await api('GET')
-  t.is(part.json.next_idx, 8, `an answer of ${part.text.length} characters`)
-  t.is(part.text, JSON.stringify({ todos: texts.slice(0, 8), next_idx: 8 }))
-  t.is((await api('GET', undefined, '/todos/me?from=8')).text, JSON.stringify({ todos: ['x'.repeat(9_963)] }))
+  const table = [
+    { tail: [9_962], fit: 9, length: 90_000 },
+    { tail: [9_963], fit: 8, length: 80_048 },
+    { tail: [9_949, 100], fit: 9, length: 90_000 },
+    { tail: [9_950, 100], fit: 8, length: 80_048 },
+  ]
+  for (const { tail, fit, length } of table) {
+    const all = [...texts, ...tail.map((characters) => 'x'.repeat(characters))]
+    for (const text of all.slice(8)) await add(text)
+    const { text, json } = await api('GET')
+    const next = fit < all.length ? { next_idx: fit } : {}
+    t.deepEqual([json.todos.length, json.next_idx, text.length], [fit, next.next_idx, length])
+    t.is(text, JSON.stringify({ todos: all.slice(0, fit), ...next }))
+    t.is((await api('GET', undefined, `/todos/me?from=${fit}`)).text, JSON.stringify({ todos: all.slice(fit) }))
+    for (const _ of tail) await api('DELETE', { todo_idx: 8 })
+  }
 })
 
 test('87. from: any whole number; past the end nothing is left; anything else is 400', async (t) => {

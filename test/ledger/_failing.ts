@@ -67,11 +67,14 @@ const stories = {
       await outcome(add(ledger, 'alice', 'lost 3')),
       await outcome(ledger.sweep()),
       ledger.status.writable,
+      await outcome(todosOf(ledger, 'alice')),
+      ledger.secret('client-secret/x'),
     ]
     // Once it has found the disk still full, it has settled into answering what it can.
     await until(() => statuses.length >= 2)
     const read = await outcome(todosOf(ledger, 'alice'))
-    const during = { read, writable: ledger.status.writable, head: ledger.head }
+    const secret = ledger.secret('client-secret/x')
+    const during = { read, secret, writable: ledger.status.writable, head: ledger.head }
     limitFiles('unlimited')
     await until(() => ledger.status.writable)
     const recovered = [await outcome(todosOf(ledger, 'alice')), ledger.secret('client-secret/x'), ledger.head]

@@ -55,8 +55,10 @@ async function refresh(ledger: Ledger, from: string): Promise<string> {
 test('116. over every jump of the clock seq goes up by one, time is told as it was, and lists keep their order', async (t) => {
   const book = await startBook(t)
   const added: string[] = []
+  const times: string[] = []
   const ledger = await jump(book, async (current) => {
     added.push(`todo ${added.length}`)
+    times.push(new Date(book.clock.now).toISOString())
     await add(current, 'alice', added.at(-1)!)
     t.deepEqual(await todosOf(current, 'alice'), added)
   })
@@ -65,11 +67,11 @@ test('116. over every jump of the clock seq goes up by one, time is told as it w
     events.map(({ seq }) => seq),
     [...events.keys()].map((i) => i + 1),
   )
-  const year = (at: string): number => new Date(at).getUTCFullYear()
   t.deepEqual(
-    events.slice(2).map(({ at }) => year(at)),
-    [2026, 2026, 2036, 2036, 2026, 2026, 2026, 2026],
+    events.slice(2).map(({ at }) => at),
+    times,
   )
+  t.is(new Set(times).size, 3)
   t.false('fault' in (await ledger.verify()))
 })
 

@@ -119,17 +119,19 @@ test('106. each file of the database, deleted: refused, unless nothing is in it'
     }
 })
 
-test('105. a row that is not what was written is refused by name, and nothing is changed', async (t) => {
+test('105. a row, or a value of the vault, that is not what was written is refused by name, and nothing is changed', async (t) => {
   const folder = await closedBook(t)
-  const rows = (await databaseOf(folder)).filter(([key]) => key.startsWith('row/'))
-  t.is(rows.length, 4)
+  const rows = (await databaseOf(folder)).filter(([key]) => /^(row|vault)\//.test(key))
+  t.is(rows.length, 8)
   const damages: ((value: string) => string)[] = [
-    (value) => value.replace('"seq"', '"sEq"'),
+    (value) => value.replace(/.$/, (last) => (last === 'x' ? 'y' : 'x')),
     (value) => `${value} `,
     (value) => value.slice(0, -1),
     (value) => `00000000${value.slice(8)}`,
     () => '',
-    () => rows[0]![1].replace('alice', 'bob'),
+    () => rows[7]![1],
+    (value) => value.toUpperCase(),
+    (value) => value.slice(1),
   ]
   for (const [i, damage] of damages.entries()) {
     const [key, value] = rows[i % rows.length]!
@@ -141,6 +143,23 @@ test('105. a row that is not what was written is refused by name, and nothing is
     await withDatabase(folder, (db) => db.put(key, value))
   }
   await (await open(folder)).close()
+})
+
+test('105. a row, or a value of the vault, that is gone is missed', async (t) => {
+  const folder = await closedBook(t)
+  const kept = (await databaseOf(folder)).filter(([key]) => /^(row|vault)\//.test(key))
+  t.is(kept.length, 8)
+  const unnoticed: string[] = []
+  for (const [key, value] of kept) {
+    await withDatabase(folder, (db) => db.del(key))
+    const refusal = await open(folder).then(
+      (ledger) => ledger.close(),
+      (error) => error,
+    )
+    if (!(refusal instanceof BookUnusable)) unnoticed.push(key.replace(/\d+$/, 'N'))
+    await withDatabase(folder, (db) => db.put(key, value))
+  }
+  t.deepEqual(unnoticed, [])
 })
 
 test('105. a row under another’s key, or of a table that is not known, is refused', async (t) => {

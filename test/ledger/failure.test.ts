@@ -68,7 +68,7 @@ type Full = {
   head: { seq: number; hash: string }
   waiting: unknown[]
   atOnce: unknown[]
-  during: { read: unknown; writable: boolean; head: unknown }
+  during: { read: unknown; secret: unknown; writable: boolean; head: unknown }
   recovered: unknown[]
   after: unknown[]
   verified: unknown
@@ -81,7 +81,7 @@ testWithPrlimit(
     const folder = temporaryFolder(t)
     const { head, waiting, atOnce, during, recovered, after, verified, statuses } = await play<Full>(folder, 'full')
     t.deepEqual(waiting, Array(4).fill('book_unavailable'), 'a read that met what was lost is refused, too')
-    t.deepEqual(atOnce, ['book_unavailable', 'done', false])
+    t.deepEqual(atOnce, ['book_unavailable', 'done', false, ['before'], 'before'], 'what was lost shows nowhere')
     t.deepEqual([during.writable, during.head], [false, head])
     t.deepEqual(recovered, [['before'], 'before', head], 'nothing of what was refused is there')
     t.deepEqual(after, [1, ['before', 'after']])
@@ -97,7 +97,7 @@ testWithPrlimit(
 
 testWithPrlimit('102. while the disk is full, reads answer what is durable', async (t) => {
   const { during } = await play<Full>(temporaryFolder(t), 'full')
-  t.deepEqual(during.read, ['before'])
+  t.deepEqual([during.read, during.secret], [['before'], 'before'])
 })
 
 testWithPrlimit('102, 115. it can be stopped while the disk is full, and starts again when it is not', async (t) => {

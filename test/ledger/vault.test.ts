@@ -53,6 +53,12 @@ test('a blob does not open with another key, at another place, or as another typ
     { seq: 77, type: 'odoAdded' },
   ]
   for (const to of moved) t.throws(() => vault.unseal({ ...blob, ...to }), undefined, JSON.stringify(to))
+  const early = { ...AT, seq: 71, type: 'X' }
+  t.throws(
+    () => vault.unseal({ ...sealed(vault, TEXT, early), seq: 7, type: '1X' }),
+    undefined,
+    'place and type run together',
+  )
   const elsewhere = vaultOf('alice')
   t.throws(() => elsewhere.unseal(blob))
   t.deepEqual(vault.unseal(blob), TEXT)
