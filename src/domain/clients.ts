@@ -117,8 +117,9 @@ export const isAllowedRedirect = (client: Client, uri: string): boolean =>
 /** An absolute https URI, or http on loopback, without fragment or user information (RFC 6749 §3.1.2, RFC 8252 §7.3). */
 export function isRedirectUri(uri: string): boolean {
   if (uri.length > 2048 || /[^\x21-\x7e]/.test(uri) || uri.includes('#') || !URL.canParse(uri)) return false
-  const { protocol, hostname, username, password } = new URL(uri)
-  if (username !== '' || password !== '') return false
+  const { protocol, hostname, host, username, password } = new URL(uri)
+  // A host name may hold characters that mean something in a Content-Security-Policy, where this origin goes.
+  if (username !== '' || password !== '' || !/^[a-z0-9.:[\]-]+$/.test(host)) return false
   return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
 }
 

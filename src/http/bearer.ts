@@ -4,6 +4,7 @@ import type { State } from '../domain/domain.ts'
 import { authenticate, type Bearer } from '../domain/grants.ts'
 import { type Decision, type Fact, refuse } from '../domain/shape.ts'
 import { Refused } from '../ledger/ledger.ts'
+import { isRepeated } from './parse.ts'
 import { digest } from './secrets.ts'
 import { audiencesOf, type Deps } from './settings.ts'
 
@@ -12,10 +13,11 @@ const CREDENTIALS = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i
 
 /**
  * The bearer of a request that may do what `scope` names.
- * @throws {Refused} `token_missing`, `token_unknown`, `scope_insufficient`
+ * @throws {Refused} `request_malformed`, `token_missing`, `token_unknown`, `scope_insufficient`
  */
 export async function requireBearer(ctx: Context, { ledger, settings }: Deps, scope: string): Promise<Bearer> {
   const header = ctx.get('authorization')
+  if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   if (header === '') throw new Refused('token_missing')
   const token = CREDENTIALS.exec(header)?.[1]
   if (token === undefined) throw new Refused('token_unknown')

@@ -1,4 +1,5 @@
 /** Reading requests: bounded bodies, strict queries, exactly-one parameters. */
+import { isUtf8 } from 'node:buffer'
 import type { Context, Middleware } from 'koa'
 import bodyParser from 'koa-bodyparser'
 import { Refused } from '../ledger/ledger.ts'
@@ -25,13 +26,23 @@ const read = bodyParser({
 export const parseBody: Middleware = (ctx, next) => {
   const hasBody = ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length') || 0) > 0
   if (!hasBody) return next()
-  const types = ctx.req.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'content-type')
   const charset = ctx.request.charset.toLowerCase()
-  if (types.length > 1 || !['', 'utf-8', 'utf8'].includes(charset)) throw new Refused('media_type_unsupported')
+  if (isRepeated(ctx, 'content-type') || !['', 'utf-8', 'utf8'].includes(charset))
+    throw new Refused('media_type_unsupported')
   // Nobody needs to compress a to-do, and what inflates may inflate without bound.
   if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) throw new Refused('media_type_unsupported')
-  return read(ctx, next)
+  const chunks: Buffer[] = []
+  ctx.req.on('data', (chunk: Buffer) => chunks.push(chunk))
+  return read(ctx, () => {
+    // What is no UTF-8 would be kept as something that nobody wrote.
+    if (!isUtf8(Buffer.concat(chunks))) throw new Refused('request_malformed', 'The body must be UTF-8.')
+    return next()
+  })
 }
+
+/** Does a header come more than once? Node would take the first, another server the last. */
+export const isRepeated = (ctx: Context, name: string): boolean =>
+  ctx.req.rawHeaders.filter((header, i) => i % 2 === 0 && header.toLowerCase() === name).length > 1
 
 /** The JSON object of a body. @throws {Refused} `media_type_unsupported`, `request_malformed` */
 export function jsonObject(ctx: Context): { readonly [member: string]: unknown } {

@@ -18,7 +18,7 @@ import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
 import { hashPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
-import { clearSession, newSession, requireOwnForm, setSession, signedIn, tokenFor } from './session.ts'
+import { clearSession, newSession, requireOwnForm, requireSameSite, setSession, signedIn, tokenFor } from './session.ts'
 import type { Deps } from './settings.ts'
 
 export function peopleRoutes(deps: Deps): Router {
@@ -119,6 +119,7 @@ function addSignOut(router: Router, deps: Deps): void {
 
   router.post('/logout', async (ctx) => {
     const fields = formFields(ctx)
+    requireSameSite(ctx, deps)
     const visitor = await signedIn(ctx, deps)
     if (visitor !== undefined) {
       requireOwnForm(ctx, deps, fields, 'logout', visitor.session)

@@ -62,16 +62,10 @@ export function tokenFor(ctx: Context, { ledger, settings }: Deps, form: string,
 }
 
 /**
- * Was this form sent by the page it was given to? By `Sec-Fetch-Site`, `Origin` and the form's token.
+ * Was this form sent by a page of ours, as far as the browser says?
  * @throws {Refused} `form_foreign`
  */
-export function requireOwnForm(
-  ctx: Context,
-  { ledger, settings }: Deps,
-  fields: ReadonlyMap<string, string>,
-  form: string,
-  session?: string,
-): void {
+export function requireSameSite(ctx: Context, { settings }: Deps): void {
   const site = ctx.get('sec-fetch-site')
   const origin = ctx.get('origin')
   if (site !== '' && site !== 'same-origin' && site !== 'none') throw new Refused('form_foreign')
@@ -81,9 +75,23 @@ export function requireOwnForm(
       'form_foreign',
       `This form came from ${printableOrigin(origin)}. Open Daybook at ${settings.publicUrl} instead.`,
     )
-  const who = session ?? visitor(ctx, settings)
+}
+
+/**
+ * Was this form sent by the page it was given to? By `Sec-Fetch-Site`, `Origin` and the form's token.
+ * @throws {Refused} `form_foreign`
+ */
+export function requireOwnForm(
+  ctx: Context,
+  deps: Deps,
+  fields: ReadonlyMap<string, string>,
+  form: string,
+  session?: string,
+): void {
+  requireSameSite(ctx, deps)
+  const who = session ?? visitor(ctx, deps.settings)
   const token = fields.get('form_token')
-  if (who === undefined || token === undefined || !isFormToken(token, ledger.secret(FORM_KEY)!, who, form))
+  if (who === undefined || token === undefined || !isFormToken(token, deps.ledger.secret(FORM_KEY)!, who, form))
     throw new Refused('form_foreign')
 }
 

@@ -53,8 +53,7 @@ export class Log {
    * @throws {BookUnusable} when another process holds it, files are missing, or the format is another one
    */
   static async open(directory: string, first: () => readonly Change[] = () => []): Promise<Log> {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const real = realpathSync(directory)
+    const real = ownDirectory(directory)
     if (held.has(real)) throw new BookUnusable(`${directory} is open in this process already`)
     held.add(real)
     let db: Level<string, string> | undefined
@@ -167,6 +166,16 @@ export type Span = {
   readonly reverse?: boolean
   /** At most so many; -1 for all. */
   readonly limit?: number
+}
+
+/** @throws {BookUnusable} when it is no directory, or may not be made or entered */
+function ownDirectory(directory: string): string {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    return realpathSync(directory)
+  } catch (error) {
+    throw new BookUnusable(`${directory} cannot be a DATA_DIR: ${(error as Error).message}`)
+  }
 }
 
 const checksum = (key: string, text: string): string => crc32(`${key}\0${text}`).toString(16).padStart(8, '0')

@@ -5,7 +5,7 @@ import { type Client, clientByClientId, GRANT_TYPES, type GrantType } from '../.
 import { type Given, redeemCode, refreshTokens } from '../../domain/grants.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { by } from '../origin.ts'
-import { tokenParameters } from '../parse.ts'
+import { isRepeated, tokenParameters } from '../parse.ts'
 import { challengeOf, digest, matchesDigest, newSecret } from '../secrets.ts'
 import type { Deps } from '../settings.ts'
 
@@ -87,6 +87,7 @@ const NO_SECRET = digest(newSecret('dbs'))
  * @throws {Refused} `client_unauthenticated`, `request_malformed`
  */
 async function authenticateClient(ctx: Context, { ledger }: Deps, parameters: Parameters): Promise<Client> {
+  if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   const basic = basicCredentials(ctx.get('authorization'))
   const [id, secret] = basic ?? [parameters.get('client_id'), parameters.get('client_secret')]
   if (basic !== undefined && parameters.has('client_secret'))
