@@ -1,7 +1,15 @@
 /** A second opinion: what Daybook must do, in as few words as possible and sharing no line with it. Times in ms. */
 
-const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000]
-export const TTL = { session: DAY, consent: 30 * MINUTE, code: MINUTE, access: HOUR, idle: 30 * DAY, max: 90 * DAY }
+const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000]
+/** Short and close together, so that a life of some minutes and hours meets every end. */
+export const TTL = {
+  session: 2 * HOUR,
+  consent: 30 * MINUTE,
+  code: MINUTE,
+  access: 30 * MINUTE,
+  idle: HOUR,
+  max: 100 * MINUTE,
+}
 const GRACE = 60 * SECOND
 export const MAX_TODOS = 4
 const MAX_CONSENTS = 10

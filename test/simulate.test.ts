@@ -18,7 +18,7 @@ import { MAX_TODOS, Model, type Outcome, TTL, type Wrong } from './_model.ts'
 import { assertBookHolds, CALLBACK, CHATGPT_ID, Clock, SYSTEM, temporaryFolder } from './_support.ts'
 
 const NAMES = ['alice', 'bob', 'alice-2']
-const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000]
+const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000]
 
 /** What somebody does. `pick` chooses whom or what it is done to: 0 is the newest one there is. */
 const pick = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 4 }), fc.nat({ max: 20 }))
@@ -67,15 +67,19 @@ const refreshes = fc.array(fc.record({ act: fc.constant('refresh' as const), pic
   maxLength: 4,
 })
 const short = fc.constantFrom(1, SECOND, 30 * SECOND, 59_999, MINUTE, 61 * SECOND)
-const long = fc.constantFrom(10 * MINUTE, HOUR, DAY, 20 * DAY, 31 * DAY, 91 * DAY)
+const long = fc.constantFrom(10 * MINUTE, 30 * MINUTE - 1, 30 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR)
+/** As many requests as a session may have open, and some more. */
+const flood = fc.integer({ min: 8, max: 12 }).map((n): Act[] => Array(n).fill({ act: 'ask', pick: 0 }))
 const passing = (ms: fc.Arbitrary<number>) => fc.record({ step: fc.constant('pass' as const), ms })
 const steps = fc.oneof(
   { weight: 12, arbitrary: doing(fc.array(acts, { minLength: 1, maxLength: 5 })) },
   { weight: 4, arbitrary: doing(connect) },
   { weight: 10, arbitrary: doing(refreshes) },
   { weight: 4, arbitrary: passing(short) },
-  { weight: 1, arbitrary: passing(long) },
-  { weight: 1, arbitrary: fc.record({ step: fc.constantFrom('sweep' as const, 'reopen' as const, 'kill' as const) }) },
+  { weight: 2, arbitrary: passing(long) },
+  { weight: 1, arbitrary: doing(flood) },
+  { weight: 2, arbitrary: fc.record({ step: fc.constant('sweep' as const) }) },
+  { weight: 1, arbitrary: fc.record({ step: fc.constantFrom('reopen' as const, 'kill' as const) }) },
 )
 type Step = typeof steps extends fc.Arbitrary<infer S> ? S : never
 
@@ -156,7 +160,12 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
     }
     case 'add': {
       if (user === undefined) return undefined
-      const input = { user: user.name, todo: `todo-${id}`, text: `text ${id}`, maxOpen: MAX_TODOS }
+      const input = {
+        user: user.name,
+        todo: `todo-${id.split('').reverse().join('')}`,
+        text: `text ${id}`,
+        maxOpen: MAX_TODOS,
+      }
       return { expected: model.addTodo(user, input.text), decide: (state) => addTodo(state, input) }
     }
     case 'delete': {

@@ -22,5 +22,19 @@ export const textOf = (input: Input, name: string): string => {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
   return value
 }
+/** A list of texts of an input. */
+export const textsOf = (input: Input, name: string): string[] => {
+  const value = input[name]
+  if (!Array.isArray(value) || !value.every((one) => typeof one === 'string'))
+    throw new TypeError(`${name} must be a list of texts`)
+  return value
+}
+/** A whole number of an input, from 1 on. */
+export const countOf = (input: Input, name: string): number => {
+  const value = input[name]
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
+    throw new TypeError(`${name} must be a whole number from 1 on`)
+  return value
+}
 export const optionalTextOf = (input: Input, name: string): string | undefined =>
   input[name] === undefined ? undefined : textOf(input, name)

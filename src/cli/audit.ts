@@ -3,12 +3,12 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { describe, type Event, type State } from '../domain/domain.ts'
 import type { Actor, Recorded } from '../domain/shape.ts'
 import { usernameOf } from '../domain/users.ts'
-import type { Act } from './act.ts'
+import { type Act, countOf } from './act.ts'
 import type { Run } from './run.ts'
 
 export const auditActs: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input) {
-    for await (const event of ledger.events({ reverse: true, limit: Number(input.limit) })) {
+    for await (const event of ledger.events({ reverse: true, limit: countOf(input, 'limit') })) {
       yield { row: await ledger.read((state) => rowOf(event, state)) }
     }
   },

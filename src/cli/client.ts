@@ -2,18 +2,20 @@
 import { type Command, Option } from 'commander'
 import {
   allowRedirect,
+  CHATGPT,
   type Client,
   clientSecretName,
   findClient,
   GRANT_TYPES,
-  type GrantType,
   registerClient,
   rotateSecret,
+  settleChatGpt,
 } from '../domain/clients.ts'
 import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
-import { type Act, type Row, textOf } from './act.ts'
+import { type Act, type Row, textOf, textsOf } from './act.ts'
+import type { Config } from './config.ts'
 import type { Run } from './run.ts'
 
 export const clientActs: { readonly [name: string]: Act } = {
@@ -31,13 +33,15 @@ export const clientActs: { readonly [name: string]: Act } = {
   },
 
   async *'client add'(ledger, input, by) {
-    const [name, redirects, grantTypes] = [textOf(input, 'name'), input.redirects, input.grantTypes]
+    const [name, redirects] = [textOf(input, 'name'), textsOf(input, 'redirects')]
+    const asked = textsOf(input, 'grantTypes')
+    const grantTypes = GRANT_TYPES.filter((type) => asked.includes(type))
+    if (grantTypes.length === 0 || asked.length !== grantTypes.length)
+      throw new TypeError(`grantTypes may be any of: ${GRANT_TYPES.join(', ')}`)
     const client = newId(ledger.now()).toLowerCase()
     const secret = newSecret('dbs')
     const entry = { client, name, secret: digest(secret) }
-    await ledger.transact(by, (state) =>
-      registerClient(state, { ...entry, redirects: redirects as string[], grantTypes: grantTypes as GrantType[] }),
-    )
+    await ledger.transact(by, (state) => registerClient(state, { ...entry, redirects, grantTypes }))
     yield { row: { client_id: client, secret } }
     yield { say: 'The secret is shown this once; Daybook keeps only its digest.' }
   },
@@ -73,6 +77,21 @@ function summary({ id, clientId, name, redirects, waiting, grantTypes, createdAt
 function secretOf(ledger: Ledger, client: Client): string {
   if (client.secretFrom === 'settings') return '(set by OPENAI_CLIENT_SECRET)'
   return ledger.secret(clientSecretName(client.id)) ?? '(shown when it was made; rotate-secret makes a new one)'
+}
+
+/** The ChatGPT client as the settings say; made up where they say nothing. */
+export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissing = false } = {}): Promise<void> {
+  const secret = newSecret('dbs')
+  const made = { clientId: `chatgpt-${newSecret('dbw').slice(4, 12)}`, secret, digest: digest(secret) }
+  const given = {
+    clientId: config.OPENAI_CLIENT_ID,
+    secret: config.OPENAI_CLIENT_SECRET === undefined ? undefined : digest(config.OPENAI_CLIENT_SECRET),
+    redirects: config.OPENAI_REDIRECT_URIS,
+  }
+  const isThere = await ledger.read((state) => state.clients.get(CHATGPT) !== undefined)
+  if (onlyIfMissing && isThere) return
+  const by = { actor: { kind: 'system', id: 'daybook' }, via: {} } as const
+  await ledger.transact(by, (state) => settleChatGpt(state, { ...given, made }))
 }
 
 export function addClientCommands(program: Command, run: Run): void {

@@ -1,5 +1,5 @@
 /** The settings: flag > environment > file > default. The only reader of `process.env`. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
@@ -40,6 +40,14 @@ const isProxy = (range: string): boolean => {
   }
 }
 
+const isDirectoryOrFree = (path: string): boolean => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? true
+  } catch {
+    return false
+  }
+}
+
 const visible = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 visible ASCII characters')
 
 /** Every setting there is: how its text is read, what holds where none is given, and what it means. */
@@ -65,7 +73,7 @@ const SETTINGS = {
   DATA_DIR: {
     read: z
       .string()
-      .min(1)
+      .refine(isDirectoryOrFree, 'must be a directory')
       .transform((path) => resolve(path)),
     default: './data',
     help: 'where the book is kept',

@@ -22,7 +22,7 @@ export class Printer {
 
   print(line: Line): void {
     if ('row' in line) {
-      if (this.#format === 'ndjson') process.stdout.write(`${JSON.stringify(line.row)}\n`)
+      if (this.#format === 'ndjson') process.stdout.write(`${json(line.row)}\n`)
       else this.#rows.push(line.row)
     } else if ('say' in line) {
       this.#flush()
@@ -43,7 +43,7 @@ export class Printer {
   #flush(): void {
     if (this.#shown || this.#format === 'ndjson') return
     if (this.#format === 'json' && this.#columns.length > 0 && this.failed === undefined)
-      process.stdout.write(`${JSON.stringify(this.#columns === 'record' ? this.#rows[0] : this.#rows, null, 2)}\n`)
+      process.stdout.write(`${json(this.#columns === 'record' ? this.#rows[0] : this.#rows, 2)}\n`)
     else if (this.#format === 'table' && this.#rows.length > 0)
       process.stdout.write(this.#columns === 'record' ? record(this.#rows[0]!) : table(this.#rows, this.#columns))
     else return
@@ -53,7 +53,13 @@ export class Printer {
 
 /** Text as a terminal may show it: no escape sequences, no control characters. */
 export const printable = (text: string, isBlock = false): string =>
-  stripVTControlCharacters(text).replace(isBlock ? /(?!\n)\p{C}/gu : /\p{C}/gu, '�')
+  stripVTControlCharacters(text).replace(isBlock ? /(?!\n)[\p{C}\u2028\u2029]/gu : /[\p{C}\u2028\u2029]/gu, '�')
+
+/** JSON that a terminal may show: what would steer it is written as \\uXXXX, which is the same text. */
+const json = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).replace(/(?!\n)[\p{C}\u2028\u2029]/gu, (sign) =>
+    sign.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  )
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return ''

@@ -13,7 +13,7 @@ import {
   type SettingName,
   UsageError,
 } from './config.ts'
-import { FORMATS, type Format, Printer } from './output.ts'
+import { FORMATS, type Format, Printer, printable } from './output.ts'
 import { CommandFailed, runner } from './run.ts'
 import { addServeCommand } from './serve.ts'
 import { addUserCommands } from './user.ts'
@@ -22,6 +22,10 @@ import { version } from './version.ts'
 /** Runs one command. @returns the exit code: 0 done, 1 refused or failed, 2 usage */
 export async function main(argv: readonly string[]): Promise<0 | 1 | 2> {
   const program = createProgram()
+  // Whoever reads our answer has read enough, as `head` does: there is nothing left to do, and nothing to shout about.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   try {
     await program.parseAsync(argv, { from: 'user' })
     return 0
@@ -33,9 +37,10 @@ export async function main(argv: readonly string[]): Promise<0 | 1 | 2> {
 function exitCodeOf(error: unknown): 0 | 1 | 2 {
   // Commander has written its message by now; asking for help or the version is no mistake.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof Error && error.name === 'ExitPromptError') return 1 // Ctrl-C at a question.
   const isExpected = [UsageError, CommandFailed, BookUnusable].some((type) => error instanceof type)
   const text = isExpected ? (error as Error).message : ((error as Error).stack ?? String(error))
-  process.stderr.write(`daybook: ${text}\n`)
+  process.stderr.write(`daybook: ${isExpected ? printable(text) : text}\n`)
   return error instanceof UsageError ? 2 : 1
 }
 

@@ -5,15 +5,17 @@ import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
 import type { Act, Input, Line } from './act.ts'
 import { auditActs } from './audit.ts'
-import { clientActs } from './client.ts'
+import { clientActs, settleClient } from './client.ts'
 import type { Config } from './config.ts'
 import { type Columns, type Format, Printer } from './output.ts'
-import { settleClient } from './serve.ts'
 import { askServer, type Request } from './socket.ts'
 import { userActs } from './user.ts'
 import { version } from './version.ts'
 
 const acts: { readonly [name: string]: Act } = { ...userActs, ...clientActs, ...auditActs }
+
+/** What may begin a book. Anything else would speak of one that it has just made. */
+const BEGIN = ['user add', 'client add']
 
 /** Runs an act and prints what it tells. @throws {CommandFailed} when it was refused or failed */
 export type Run = (act: string, input: Input, columns?: Columns) => Promise<void>
@@ -31,8 +33,9 @@ export async function* answer(ledger: Ledger, { act, input }: Request): AsyncGen
   try {
     yield* run(ledger, input, by)
   } catch (error) {
-    if (!(error instanceof Refused)) throw error
-    yield { fail: error.message === error.reason ? sentence(error.reason) : error.message }
+    if (error instanceof TypeError) yield { fail: error.message }
+    else if (!(error instanceof Refused)) throw error
+    else yield { fail: error.message === error.reason ? sentence(error.reason) : error.message }
   }
 }
 
@@ -51,7 +54,8 @@ async function* linesOf(config: Config, request: Request): AsyncGenerator<Line> 
     yield* fromServer
     return
   }
-  const ledger = await Ledger.open({ directory: config.DATA_DIR, clock: Date.now, version })
+  const options = { directory: config.DATA_DIR, clock: Date.now, version }
+  const ledger = await Ledger.open(options, { mustExist: !BEGIN.includes(request.act) })
   try {
     await settleClient(ledger, config, { onlyIfMissing: true })
     yield* answer(ledger, request)

@@ -4,13 +4,13 @@ import { createServer, type Server } from 'node:http'
 import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
-import { CHATGPT, settleChatGpt } from '../domain/clients.ts'
+import { CHATGPT } from '../domain/clients.ts'
 import { answerUnparsed, createApp } from '../http/app.ts'
 import { proxyList } from '../http/origin.ts'
-import { digest, newSecret } from '../http/secrets.ts'
 import type { Settings } from '../http/settings.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { banner } from './banner.ts'
+import { settleClient } from './client.ts'
 import { type Config, UsageError } from './config.ts'
 import { answer } from './run.ts'
 import { listenForCommands } from './socket.ts'
@@ -42,7 +42,7 @@ export async function serve(config: Config): Promise<void> {
     const deps = { ledger, settings: settingsOf(config), log }
     const handle = createApp(deps, proxyList(config.TRUST_PROXY)).callback()
     const server = createServer(
-      { requestTimeout: 30_000, headersTimeout: 10_000, maxHeaderSize: 32_768 },
+      { requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 1000, maxHeaderSize: 32_768 },
       (req, res) => {
         void handle(req, res)
       },
@@ -57,27 +57,12 @@ export async function serve(config: Config): Promise<void> {
     process.stderr.write(banner(config, await ledger.read((state) => state.clients.get(CHATGPT)!)))
     await untilToldToStop(log)
     clearInterval(sweeper)
-    commands.close()
     await drain(server)
+    commands.close()
     log.info({ head: ledger.head }, 'stopped')
   } finally {
     await ledger.close()
   }
-}
-
-/** The ChatGPT client as the settings say; made up where they say nothing. */
-export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissing = false } = {}): Promise<void> {
-  const secret = newSecret('dbs')
-  const made = { clientId: `chatgpt-${newSecret('dbw').slice(4, 12)}`, secret, digest: digest(secret) }
-  const given = {
-    clientId: config.OPENAI_CLIENT_ID,
-    secret: config.OPENAI_CLIENT_SECRET === undefined ? undefined : digest(config.OPENAI_CLIENT_SECRET),
-    redirects: config.OPENAI_REDIRECT_URIS,
-  }
-  const isThere = await ledger.read((state) => state.clients.get(CHATGPT) !== undefined)
-  if (onlyIfMissing && isThere) return
-  const by = { actor: { kind: 'system', id: 'daybook' }, via: {} } as const
-  await ledger.transact(by, (state) => settleChatGpt(state, { ...given, made }))
 }
 
 /** What the wire side needs of the settings. */

@@ -2,12 +2,13 @@
 import { chmodSync, existsSync, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { Input, Line } from './act.ts'
 
 const NAME = 'daybook.sock'
 /** A password, a few callbacks: nothing a command sends is longer. */
 const MAX_REQUEST_CHARACTERS = 100_000
+/** How long a request may take to arrive. */
+const REQUEST_MS = 5000
 /** `sun_path` holds 107 bytes and a zero. */
 const MAX_PATH_BYTES = 107
 
@@ -31,7 +32,9 @@ export async function listenForCommands(
   rmSync(join(directory, NAME), { force: true })
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy()) // The other side went away: there is nobody to tell.
-    serveOne(socket, answer).catch((error: Error) => socket.end(`${JSON.stringify({ fail: error.message })}\n`))
+    serveOne(socket, answer).catch((error: Error) =>
+      socket.end(`${JSON.stringify({ fail: error.message })}\n`, () => socket.destroy()),
+    )
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -55,18 +58,20 @@ const drained = (socket: Socket): Promise<void> =>
     socket.once('close', () => resolve())
   })
 
-function firstLine(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = ''
-    socket.setEncoding('utf8')
-    socket.on('data', (part: string) => {
-      text += part
-      const end = text.indexOf('\n')
-      if (end >= 0) resolve(text.slice(0, end))
-      else if (text.length > MAX_REQUEST_CHARACTERS) reject(new Error('the request is too long'))
-    })
-    socket.on('close', () => reject(new Error('the request ended early')))
-  })
+/** What comes after the line is left unread. */
+async function firstLine(socket: Socket): Promise<string> {
+  socket.setEncoding('utf8')
+  socket.setTimeout(REQUEST_MS, () => socket.destroy())
+  let text = ''
+  for await (const part of socket.iterator({ destroyOnReturn: false })) {
+    const end = (part as string).indexOf('\n')
+    text += end < 0 ? part : (part as string).slice(0, end)
+    if (text.length > MAX_REQUEST_CHARACTERS) throw new Error('the request is too long')
+    if (end < 0) continue
+    socket.setTimeout(0)
+    return text
+  }
+  throw new Error('the request ended early')
 }
 
 function parseRequest(text: string): Request {
@@ -95,6 +100,14 @@ export async function askServer(directory: string, request: Request): Promise<As
   return answers(socket)
 }
 
+/** Lines end with a line feed and nothing else: Unicode's other separators may stand in a text. */
 async function* answers(socket: Socket): AsyncGenerator<Line> {
-  for await (const line of createInterface({ input: socket })) yield JSON.parse(line)
+  socket.setEncoding('utf8')
+  let rest = ''
+  for await (const part of socket) {
+    const lines = `${rest}${part}`.split('\n')
+    rest = lines.pop()!
+    for (const line of lines) yield JSON.parse(line)
+  }
+  if (rest !== '') throw new Error('the server went away in the middle of its answer')
 }

@@ -13,6 +13,8 @@ type Unwritten = { readonly size: number; has(what: string): boolean }
 
 export class Table<V extends object, I extends string = never> {
   readonly #rows = new Map<string, V>()
+  /** Under which values each row stands in the indexes: what `of` says of a row may change, as when its key is erased. */
+  readonly #values = new Map<string, readonly (string | undefined)[]>()
   readonly #indexes: ReadonlyMap<I, Index<V>>
   readonly #sight: Sight
   /** Rows changed since the last batch began, and rows of that batch while it is written: what they were before. */
@@ -104,11 +106,19 @@ export class Table<V extends object, I extends string = never> {
   }
 
   #change(key: string, row: V | undefined): void {
+    const values = this.#values.get(key)
     const before = this.#put(key, row)
     if (!this.#gathering.has(key)) this.#gathering.set(key, before)
-    for (const [name, { of }] of this.#indexes)
-      for (const value of [before && of(before), row && of(row)])
-        if (value !== undefined) this.#gatheringEntries.add(`${name}\0${value}`)
+    this.#touch(values)
+    this.#touch(this.#values.get(key))
+  }
+
+  #touch(values: readonly (string | undefined)[] = []): void {
+    let i = 0
+    for (const name of this.#indexes.keys()) {
+      const value = values[i++]
+      if (value !== undefined) this.#gatheringEntries.add(`${name}\0${value}`)
+    }
   }
 
   /** Puts a row in its place, or takes it away; gives what stood there. */
@@ -116,8 +126,15 @@ export class Table<V extends object, I extends string = never> {
     const before = this.#rows.get(key)
     if (row === undefined) this.#rows.delete(key)
     else this.#rows.set(key, row)
-    for (const { of, keys } of this.#indexes.values()) {
-      const [was, is] = [before && of(before), row && of(row)]
+    if (this.#indexes.size === 0) return before
+    const had = this.#values.get(key)
+    const has = row === undefined ? undefined : Array.from(this.#indexes.values(), ({ of }) => of(row))
+    if (has === undefined) this.#values.delete(key)
+    else this.#values.set(key, has)
+    let i = 0
+    for (const { keys } of this.#indexes.values()) {
+      const [was, is] = [had?.[i], has?.[i]]
+      i++
       if (was === is) continue
       if (was !== undefined) removeKey(keys, was, key)
       if (is !== undefined) addKey(keys, is, key)

@@ -69,6 +69,10 @@ export const FORM_KEY = 'form-key'
 const MADE_ONCE = [userKeyName(NOBODY), FORM_KEY]
 
 const CLOSING: Status = { writable: false, reason: 'it is being closed' }
+/** An event as it will stand in the book, and where the book then ends. */
+type Sealed = { readonly line: string; readonly tip: Head }
+type Keep = readonly [name: string, value: string | undefined]
+
 const RETRY_MS = 1000
 const SYSTEM: By = { actor: { kind: 'system', id: 'daybook' }, via: {} }
 
@@ -90,10 +94,11 @@ export class Ledger {
   /**
    * Opens the book, or begins one. Costs what is alive, not what has happened.
    * @param announce whether to record that it was opened, as a server does
+   * @param mustExist whether to refuse where there is no book, instead of beginning one
    * @throws {BookUnusable} with a message that says what is wrong and what to do
    */
-  static async open(options: LedgerOptions, { announce = false } = {}): Promise<Ledger> {
-    const ledger = new Ledger(options, await load(options.directory))
+  static async open(options: LedgerOptions, { announce = false, mustExist = false } = {}): Promise<Ledger> {
+    const ledger = new Ledger(options, await load(options.directory, mustExist))
     if (announce || ledger.head.seq === 0) await ledger.#announce()
     return ledger
   }
@@ -134,13 +139,9 @@ export class Ledger {
     const now = this.now()
     const decision = decide(state, now)
     const keeps = decision.refusal === undefined ? Object.entries(decision.keeps ?? {}) : []
-    if (decision.facts.length > 0 || keeps.length > 0) {
-      this.#gather(() => {
-        for (const [name, value] of keeps) this.#keep(name, value)
-        for (const fact of decision.facts) this.#record(by, fact, now)
-      })
-    }
-    await this.#durable(decision.facts.length > 0 || keeps.length > 0 ? 2 : sight.met)
+    const isChange = decision.facts.length > 0 || keeps.length > 0
+    if (isChange) this.#record(by, decision.facts, keeps, now)
+    await this.#durable(isChange ? 2 : sight.met)
     if (decision.refusal !== undefined) throw new Refused(decision.refusal)
     return decision.result
   }
@@ -193,26 +194,89 @@ export class Ledger {
     await this.#book.log.close()
   }
 
-  #record({ actor, via, trace }: By, fact: Fact, now: number): void {
-    const { vault, state, tip } = this.#book
-    const seq = tip.seq + 1
-    const { type, data } = fact
-    const personal = { ...fact.personal, ...trace }
-    const sealed =
-      Object.keys(personal).length === 0 ? undefined : vault.seal(personal, { seq, type, owner: ownerOf(data, actor) })
+  /**
+   * Seals everything first: a fact that cannot be sealed fails whoever asked for it and nobody else. New secrets are
+   * kept before that, since a new user's facts are sealed under their key, and old ones deleted after it.
+   */
+  #record(by: By, facts: readonly Fact[], keeps: readonly Keep[], now: number): void {
+    const { vault } = this.#book
+    const before = keeps.map(([name]): Keep => [name, vault.get(name)])
+    const undo = (): void => {
+      for (const [name, value] of before) vault.put(name, value)
+    }
+    const sealed: Sealed[] = []
+    try {
+      for (const [name, value] of keeps) if (value !== undefined) vault.put(name, value)
+      for (const fact of facts) sealed.push(this.#seal(by, fact, now, sealed.at(-1)?.tip ?? this.#book.tip))
+    } catch (error) {
+      undo()
+      throw error
+    }
+    this.#gather((group) => {
+      group.undo.push(undo)
+      for (const { line, tip } of sealed) {
+        // What changes the rows is what was recorded, read back: replaying the book cannot come out differently.
+        evolve(this.#book.state, toEvent(line, vault))
+        this.#book.tip = tip
+        group.changes.push(Log.eventChange(tip.seq, line))
+      }
+      for (const [name, value] of keeps) group.changes.push(vault.keep(name, value))
+    })
+  }
+
+  #seal({ actor, via, trace }: By, { type, data, personal }: Fact, now: number, before: Head): Sealed {
+    const seq = before.seq + 1
+    const text = { ...personal, ...trace }
+    const isSealed = Object.keys(text).length > 0
+    const sealed = isSealed ? this.#book.vault.seal(text, { seq, type, owner: ownerOf(data, actor) }) : undefined
     const at = new Date(now).toISOString()
-    const { line, hash } = chainLine({ seq, id: newId(now), at, type, actor, via, data, sealed, prev: tip.hash })
-    // What changes the rows is what was recorded, read back: replaying the book cannot come out differently.
-    evolve(state, toEvent(line, vault))
-    this.#book.tip = { seq, hash }
-    this.#gathering!.changes.push(Log.eventChange(seq, line))
+    const { line, hash } = chainLine({ seq, id: newId(now), at, type, actor, via, data, sealed, prev: before.hash })
+    return { line, tip: { seq, hash } }
+  }
+
+  /** The first write error is final for this handle: nothing more is written through it, and memory is as the disk. */
+  #fail(error: Error): void {
+    const waiting = [this.#gathering, this.#writing]
+    this.#writing = this.#gathering = undefined
+    rollBack(this.#book.state)
+    for (const group of waiting) for (const undo of group?.undo.reverse() ?? []) undo()
+    this.#book.tip = this.#book.durable
+    this.#setStatus({ writable: false, reason: error.message })
+    this.#recovery ??= this.#recover()
+    for (const group of waiting) group?.fail()
+  }
+
+  #setStatus(status: Status): void {
+    // An outage is told once, not once a second.
+    const isNews = JSON.stringify(status) !== JSON.stringify(this.#status)
+    this.#status = status
+    if (isNews) this.#options.onStatus?.(status)
+  }
+
+  /** Reopens the book until a write succeeds. Meanwhile reads answer from memory, which is as the disk was. */
+  async #recover(): Promise<void> {
+    await this.#writer
+    while (!this.#closed) {
+      try {
+        this.#book.witness.close()
+        await this.#book.log.close()
+        this.#book = await load(this.#options.directory, true)
+        await this.#book.log.write([['meta/probe', String(this.now())]])
+        this.#recovery = undefined
+        this.#setStatus({ writable: true })
+        return
+      } catch (error) {
+        this.#setStatus({ writable: false, reason: (error as Error).message })
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      }
+    }
   }
 
   /** Adds to the group that is gathering. If that breaks half-way, memory is no longer what the book says: reload. */
-  #gather(add: () => void): void {
+  #gather(add: (group: Group) => void): void {
     this.#gathering ??= new Group()
     try {
-      add()
+      add(this.#gathering)
     } catch (error) {
       this.#fail(error as Error)
       throw error
@@ -250,49 +314,6 @@ export class Ledger {
     }
     this.#writer = undefined
   }
-
-  #keep(name: string, value: string | undefined): void {
-    const { vault } = this.#book
-    const before = vault.get(name)
-    this.#gathering!.undo.push(() => vault.put(name, before))
-    this.#gathering!.changes.push(vault.keep(name, value))
-  }
-
-  /** The first write error is final for this handle: nothing more is written through it, and memory is as the disk. */
-  #fail(error: Error): void {
-    const waiting = [this.#gathering, this.#writing]
-    this.#writing = this.#gathering = undefined
-    for (const group of waiting) for (const undo of group?.undo.reverse() ?? []) undo()
-    rollBack(this.#book.state)
-    this.#book.tip = this.#book.durable
-    this.#setStatus({ writable: false, reason: error.message })
-    this.#recovery ??= this.#recover()
-    for (const group of waiting) group?.fail()
-  }
-
-  #setStatus(status: Status): void {
-    this.#status = status
-    this.#options.onStatus?.(status)
-  }
-
-  /** Reopens the book until a write succeeds. Meanwhile reads answer from what was reloaded. */
-  async #recover(): Promise<void> {
-    await this.#writer
-    while (!this.#closed) {
-      try {
-        this.#book.witness.close()
-        await this.#book.log.close()
-        this.#book = await load(this.#options.directory)
-        await this.#book.log.write([['meta/probe', String(this.now())]])
-        this.#recovery = undefined
-        this.#setStatus({ writable: true })
-        return
-      } catch (error) {
-        this.#setStatus({ writable: false, reason: (error as Error).message })
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
-      }
-    }
-  }
 }
 
 /** Whose key seals an event: its user's, its actor's, or nobody's. */
@@ -309,9 +330,9 @@ function toEvent(line: string, vault: Vault): Recorded<Event> {
 }
 
 /** Opens the log, reads vault and rows, and holds the end of the book against witness and chain. */
-async function load(directory: string): Promise<Book> {
+async function load(directory: string, mustExist: boolean): Promise<Book> {
   const vault = new Vault()
-  const log = await Log.open(directory, () => MADE_ONCE.map((name) => vault.keep(name, newKey())))
+  const log = await Log.open(directory, () => MADE_ONCE.map((name) => vault.keep(name, newKey())), mustExist)
   try {
     for await (const [name, value] of log.under(VAULT_PREFIX)) vault.put(name, value)
     for (const name of MADE_ONCE)

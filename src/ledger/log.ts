@@ -50,9 +50,12 @@ export class Log {
   /**
    * Opens the book in `directory`, or begins one if there is none.
    * @param first what a new book begins with
+   * @param mustExist whether to refuse where there is none
    * @throws {BookUnusable} when another process holds it, files are missing, or the format is another one
    */
-  static async open(directory: string, first: () => readonly Change[] = () => []): Promise<Log> {
+  static async open(directory: string, first: () => readonly Change[] = () => [], mustExist = false): Promise<Log> {
+    if (mustExist && !existsSync(join(directory, 'book')))
+      throw new BookUnusable(`there is no book in ${directory}: "daybook serve" begins one, or choose another DATA_DIR`)
     const real = ownDirectory(directory)
     if (held.has(real)) throw new BookUnusable(`${directory} is open in this process already`)
     held.add(real)
@@ -85,6 +88,10 @@ export class Log {
       throw new BookUnusable(`${this.#directory} is damaged: its beginning is missing. ${RESTORE}`)
     // One synced batch right away: power lost before the first one would leave a database that cannot be opened.
     await this.write([[FORMAT_KEY, FORMAT], ...first()])
+  }
+
+  get isOpen(): boolean {
+    return this.#db.status === 'open'
   }
 
   /** Writes all of it or none, and answers when it is on disk. One at a time: writes in flight may be reordered. */
@@ -129,7 +136,9 @@ export class Log {
     try {
       yield* this.#db.iterator(range)
     } catch (error) {
-      throw new BookUnusable(`${this.#directory} cannot be read: ${(error as Error).message}. ${RESTORE}`)
+      const message = (error as Error).message
+      if (!this.isOpen) throw new BookUnusable(`${this.#directory} is being opened again: try again shortly`)
+      throw new BookUnusable(`${this.#directory} cannot be read: ${message}. ${RESTORE}`)
     }
   }
 

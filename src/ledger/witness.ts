@@ -35,12 +35,15 @@ export class Witness {
   /** Opens the file for writing and puts `head` into it, down to the disk: later writes only replace bytes. */
   static open(path: string, head: Head): Witness {
     const witness = new Witness(openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600))
-    witness.write(head)
-    fsyncSync(witness.#file!)
-    const directory = openSync(dirname(path), 'r')
-    fsyncSync(directory)
-    closeSync(directory)
-    return witness
+    try {
+      witness.write(head)
+      fsyncSync(witness.#file!)
+      syncDirectory(dirname(path))
+      return witness
+    } catch (error) {
+      witness.close()
+      throw error
+    }
   }
 
   /** Called after a batch is durable, never before: the witness may lag behind the book, it must not run ahead. */
@@ -51,5 +54,15 @@ export class Witness {
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file)
     this.#file = undefined
+  }
+}
+
+/** A new file is there after power loss only when its directory is on disk too. */
+function syncDirectory(path: string): void {
+  const directory = openSync(path, 'r')
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
   }
 }

@@ -2,6 +2,7 @@
 import { renameSync } from 'node:fs'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
+import type { Event } from '../../src/domain/domain.ts'
 import { accept } from '../../src/domain/shape.ts'
 import { SYSTEM, type World, wait } from '../_support.ts'
 
@@ -34,8 +35,8 @@ export function send(url: string, path: string, { method = 'GET', headers = {}, 
 export async function whileBroken(world: World, act: () => Promise<void>): Promise<void> {
   const current = join(world.folder, 'book', 'CURRENT')
   renameSync(current, `${current}.away`)
-  // A fact about a user who has no key cannot be sealed, so what was decided cannot be recorded.
-  const impossible = { type: 'TodoAdded', data: { todo: 'none', user: 'none' }, personal: { text: 'none' } } as const
+  // A registration without a name breaks what follows from it, half-way through recording.
+  const impossible = { type: 'UserRegistered', data: { user: 'none', admin: false } } as unknown as Event
   await world.ledger.transact(SYSTEM, () => accept([impossible], undefined)).catch(() => {})
   try {
     await act()

@@ -165,21 +165,24 @@ const turns = async (count: number): Promise<void> => {
 test.serial('57. what was let in before the revocation is not carried out after it', async (t) => {
   const world = await startWorld(t)
   const chatgpt = new ClientSide(world.url)
-  const tokens = await chatgpt.connect(person('alice'))
+  const { access_token: token } = await chatgpt.connect(person('alice'))
+  await chatgpt.api(token, 'POST', '/todos/me', { todo: 'kept' })
   await world.news()
   const release = holdWrites(t)
   // A change to alice's own row that is not on disk yet: whoever looks at it waits for the disk.
   const changed = world.ledger.transact(SYSTEM, (state) =>
     changePassword(state, { identifier: 'alice', passwordHash: 'none' }),
   )
-  const added = chatgpt.api(tokens.access_token, 'POST', '/todos/me', { todo: 'too late' })
+  const added = chatgpt.api(token, 'POST', '/todos/me', { todo: 'too late' })
+  const deleted = chatgpt.api(token, 'DELETE', '/todos/me', { todo_idx: 0 })
   await settleTraffic()
   const revoked = command(world, 'user revoke')
   await release()
-  await Promise.all([changed, revoked, added])
+  await Promise.all([changed, revoked, added, deleted])
   const types = await world.news()
   t.is(types.at(-1), 'UserRevoked', `recorded: ${types}`)
   t.is((await added).status, types.includes('TodoAdded') ? 200 : 401)
+  t.is((await deleted).status, types.includes('TodoDeleted') ? 200 : 401)
 })
 
 test.serial('57. a secret that was rotated opens nothing, also where it was let in before', async (t) => {

@@ -23,8 +23,12 @@ const outcome = async (work: Promise<unknown>): Promise<unknown> => {
 const statuses: Status[] = []
 const open = (): Promise<Ledger> =>
   Ledger.open({ directory, clock: new Clock().read, version: 'test', onStatus: (status) => void statuses.push(status) })
-const until = async (holds: () => boolean): Promise<void> => {
-  while (!holds()) await wait(5)
+/** Waits for what must come. Gives up after half a minute, so that a failure is one and not a standstill. */
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; !holds(); i++) {
+    if (i === 6000) throw new Error(`it did not come: ${holds}`)
+    await wait(5)
+  }
 }
 
 const stories = {

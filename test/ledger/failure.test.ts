@@ -10,7 +10,7 @@ import { open, todosOf } from './_book.ts'
 async function play<T>(folder: string, story: string, limit = ':'): Promise<T> {
   const program = join(import.meta.dirname, '_failing.ts')
   const args = ['-c', `${limit}; exec "$0" "$@"`, process.execPath, program, story, folder]
-  const { stdout } = await promisify(execFile)('sh', args, { maxBuffer: 1e8 })
+  const { stdout } = await promisify(execFile)('sh', args, { maxBuffer: 1e8, timeout: 90_000 })
   return JSON.parse(stdout)
 }
 

@@ -1,5 +1,6 @@
 /** transact() and read(): decided in one turn, recorded in one batch, and never answered before it is on disk. */
 import test, { type ExecutionContext } from 'ava'
+import type { Event } from '../../src/domain/domain.ts'
 import { redeemCode } from '../../src/domain/grants.ts'
 import { signIn } from '../../src/domain/sessions.ts'
 import { accept, type Decision, refuse } from '../../src/domain/shape.ts'
@@ -131,13 +132,13 @@ test('79. what is being written stays unanswered, whatever comes and gathers beh
   const { ledger } = await startBook(t)
   await register(ledger, 'bob')
   const { order, note } = watch(ledger)
-  const works = [note('alice adds', add(ledger, 'alice', 'milk'))]
+  const works: Promise<unknown>[] = [note('alice adds', add(ledger, 'alice', 'milk'))]
   for (const name of ['bob adds', 'bob adds again']) {
     await new Promise(setImmediate)
     works.push(note(name, add(ledger, 'bob', 'bread')))
   }
   await new Promise(setImmediate)
-  works.push(note('alice’s list', todosOf(ledger, 'alice') as Promise<unknown> as Promise<number>))
+  works.push(note('alice’s list', todosOf(ledger, 'alice')))
   await Promise.all(works)
   t.true(order.findIndex((one) => one.startsWith('alice adds')) < order.findIndex((one) => one.startsWith('alice’s')))
 })
@@ -237,7 +238,7 @@ test('a decision that throws records nothing, and the next one is taken', async 
   await reopen(async () => t.false((await databaseOf(folder)).some(([, value]) => value.includes('UserRevoked'))))
 })
 
-test('facts that cannot be recorded are recorded not even in part, and the book goes on by itself', async (t) => {
+test('facts that cannot be sealed are recorded not even in part, and fail nobody else', async (t) => {
   const { ledger } = await startBook(t)
   const half = [
     { type: 'UserRevoked', data: { user: 'alice' } },
@@ -245,15 +246,43 @@ test('facts that cannot be recorded are recorded not even in part, and the book 
     { type: 'BookOpened', data: { version: '\ud800' } },
   ] as const
   const bystander = add(ledger, 'alice', 'milk')
+  const keeps = { 'password/alice': 'other', 'client-secret/x': 'new' }
   await t.throwsAsync(
-    ledger.transact(SYSTEM, () => accept(half, undefined)),
+    ledger.transact(SYSTEM, () => accept(half, undefined, keeps)),
+    { instanceOf: TypeError },
+  )
+  t.is(await bystander, 0)
+  t.true(ledger.status.writable)
+  t.false((await typesOf(ledger)).includes('UserRevoked'))
+  t.is((await ledger.read((state) => findUser(state, 'alice')))?.active, true)
+  t.deepEqual([ledger.secret('password/alice'), ledger.secret('client-secret/x')], ['hash of alice', undefined])
+  t.is(await add(ledger, 'alice', 'bread'), 1)
+})
+
+test('a key that goes with the last fact about its user seals that fact before it goes', async (t) => {
+  const { ledger } = await startBook(t)
+  const by = { ...SYSTEM, trace: { ip: '203.0.113.7' } }
+  const facts = [{ type: 'UserRevoked', data: { user: 'alice' } }] as const
+  await ledger.transact(by, () => accept(facts, undefined, { 'key/alice': undefined }))
+  const last = (await Array.fromAsync(ledger.events())).at(-1)!
+  t.is(last.type, 'UserRevoked')
+  t.truthy(last.sealed)
+  t.is(last.sealed?.open, undefined, 'nobody can open it any more')
+})
+
+test('what follows from a fact breaks half-way: nothing of it is kept, who waited is told, the book goes on', async (t) => {
+  const { ledger } = await startBook(t)
+  // A registration without a name: it can be sealed, but no row can be made of it.
+  const broken = { type: 'UserRegistered', data: { user: 'none', admin: false } } as unknown as Event
+  const bystander = add(ledger, 'alice', 'milk')
+  await t.throwsAsync(
+    ledger.transact(SYSTEM, () => accept<Event, undefined>([broken], undefined)),
     { instanceOf: TypeError },
   )
   t.is(await refusal(t, bystander), 'book_unavailable')
   t.deepEqual(await todosOf(ledger, 'alice'), [], 'what was refused shows nowhere, from the first moment on')
   while (!ledger.status.writable) await new Promise(setImmediate)
-  t.false((await typesOf(ledger)).includes('UserRevoked'))
-  t.is((await ledger.read((state) => findUser(state, 'alice')))?.active, true)
+  t.is(await ledger.read((state) => state.users.get('none')), undefined)
   t.is(await add(ledger, 'alice', 'bread'), 0)
 })
 

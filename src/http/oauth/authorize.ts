@@ -88,7 +88,10 @@ const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, quer
 export async function destination(deps: Deps, returnTo: string | undefined): Promise<Destination> {
   const query = /^\/oauth\?([\x21-\x7e]+)$/.exec(returnTo ?? '')?.[1]
   if (query === undefined) return { returnTo: '/' }
-  const examined = await examine(deps, query).catch(() => undefined)
+  const examined = await examine(deps, query).catch((error: unknown) => {
+    if (error instanceof Refused && error.reason === 'request_malformed') return undefined
+    throw error
+  })
   if (examined === undefined) return { returnTo: '/' }
   return 'asked' in examined ? destinationOf(examined, query) : { returnTo: `/oauth?${query}` }
 }

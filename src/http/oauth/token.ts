@@ -2,7 +2,9 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { type Client, clientByClientId, GRANT_TYPES, type GrantType } from '../../domain/clients.ts'
+import type { State } from '../../domain/domain.ts'
 import { type Given, redeemCode, refreshTokens } from '../../domain/grants.ts'
+import { type Decision, type Fact, refuse } from '../../domain/shape.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { by } from '../origin.ts'
 import { isRepeated, tokenParameters } from '../parse.ts'
@@ -55,7 +57,10 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
       refreshIdleTtlMs: settings.refreshIdleTtlMs,
       refreshMaxTtlMs: settings.refreshMaxTtlMs,
     }
-    return ledger.transact(byClient(ctx, client), (state, now) => redeemCode(state, input, now))
+    return ledger.transact(
+      byClient(ctx, client),
+      inNameOf(client, (state, now) => redeemCode(state, input, now)),
+    )
   },
   refresh_token(ctx, { ledger, settings }, parameters, client, made) {
     const input = {
@@ -67,9 +72,18 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
       accessTtlMs: settings.accessTtlMs,
       refreshIdleTtlMs: settings.refreshIdleTtlMs,
     }
-    return ledger.transact(byClient(ctx, client), (state, now) => refreshTokens(state, input, now))
+    return ledger.transact(
+      byClient(ctx, client),
+      inNameOf(client, (state, now) => refreshTokens(state, input, now)),
+    )
   },
 }
+
+/** Its secret may have been rotated since it was authenticated: then it is not any more. */
+const inNameOf =
+  <F extends Fact, T>(client: Client, decide: (state: State, now: number) => Decision<F, T>) =>
+  (state: State, now: number): Decision<F, T> =>
+    state.clients.get(client.id)?.secret === client.secret ? decide(state, now) : refuse('client_unauthenticated')
 
 const byClient = (ctx: Context, { id }: Client) => by(ctx, { kind: 'client', id }, id)
 
