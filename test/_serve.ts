@@ -96,12 +96,17 @@ export type Ran = { readonly code: End; readonly stdout: string; readonly stderr
 
 type Options = { readonly env?: Env; readonly cwd?: string; readonly input?: string }
 
+/** A command that has not ended by then never will: it is killed, and its end says so. */
+const COMMAND_MS = 60_000
+
 /** Runs `node src/main.ts ARGS` to its end, without a terminal. */
 export async function run(args: readonly string[], { env = {}, cwd = '/', input = '' }: Options = {}): Promise<Ran> {
   const { child, said, ended } = start(args, { env, cwd })
   child.stdin.on('error', () => {}) // A command that reads nothing may be gone already.
   child.stdin.end(input)
+  const late = setTimeout(() => child.kill('SIGKILL'), COMMAND_MS)
   const code = await ended
+  clearTimeout(late)
   return { code, ...said }
 }
 

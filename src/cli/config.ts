@@ -226,7 +226,7 @@ function readSettingsFile(file: string): Given {
 
 function unknownSetting(name: string): string {
   const meant = name.replace(/^DAYBOOK_/, '')
-  return meant !== name && meant in SETTINGS
+  return meant !== name && Object.hasOwn(SETTINGS, meant)
     ? `${name} is not a setting: it is called ${meant}`
     : `${name} is not a setting`
 }

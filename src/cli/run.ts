@@ -15,7 +15,7 @@ import { version } from './version.ts'
 const acts: { readonly [name: string]: Act } = { ...userActs, ...clientActs, ...auditActs }
 
 /** What may begin a book. Anything else would speak of one that it has just made. */
-const BEGIN = ['user add', 'client add']
+const BEGIN = ['user add', 'client add', 'client show', 'client allow']
 
 /** Runs an act and prints what it tells. @throws {CommandFailed} when it was refused or failed */
 export type Run = (act: string, input: Input, columns?: Columns) => Promise<void>

@@ -61,7 +61,7 @@ const identifyAndLog =
 
 /** The route's pattern, since a path may name a person; what no route took, as it came. */
 const loggedPath = (ctx: Context & { _matchedRoute?: unknown }): string =>
-  String(ctx._matchedRoute ?? ctx.path).slice(0, 200)
+  String(ctx._matchedRoute ?? ctx.path.replace(/^\/todos\/[^/]+/, '/todos/:username')).slice(0, 200)
 
 /** Who reads an answer: the OAuth client, the API's caller, or a person. */
 type Surface = 'oauth' | 'api' | 'page'

@@ -67,6 +67,7 @@ for (const way of WAYS) {
 
 test('client: tables for people', async (t) => {
   const home = await newHome(t)
+  await daybook(home, 'client show chatgpt')
   const listed = await daybook(home, 'client list')
   t.deepEqual(listed.stdout.split('\n'), [
     `ID       NAME     CLIENT ID            ${'CALLBACKS'.padEnd(CALLBACK.length)}  WAITING`,

@@ -66,7 +66,7 @@ test('after kill -9 its socket and lock are left behind, and harm nobody', async
 
 test('88. a planted link in place of the socket leads nowhere', async (t) => {
   const home = await newHome(t)
-  await daybook(home, 'user list')
+  await daybook(home, 'client show chatgpt')
   const victim = join(home.folder, 'victim')
   writeFileSync(victim, 'keep me', { mode: 0o644 })
   for (const target of [victim, join(home.folder, 'nothing')]) {
@@ -115,7 +115,7 @@ test('a DATA_DIR longer than a socket path may be works, in bytes that are not A
 test('DATA_DIR is ./data unless told otherwise, and never a directory that holds something else', async (t) => {
   const { folder } = await newHome(t)
   const home: Home = { folder, data: join(folder, 'data'), port: 0, url: '', env: {} }
-  t.is((await daybook(home, 'user list')).code, 0)
+  t.is((await daybook(home, 'client show chatgpt')).code, 0)
   t.true(existsSync(join(folder, 'data/book/CURRENT')))
   t.is(modeOf(home.data), '700')
 

@@ -1,5 +1,5 @@
 /** `daybook user …`: accounts, as the operator adds, lists, revokes and restores them; and passwords, never as an argument. */
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { daybook, eventsOf, type Home, homeFor, newHome, rowsOf, serve, WAYS } from '../_serve.ts'
@@ -128,13 +128,22 @@ test('user: what is refused ends with 1, says one sentence on stderr, and change
 
 test('user: what is refused without a server ends with 1, too, and leaves no more than an empty book', async (t) => {
   const home = await newHome(t)
+  // Who only looks or changes begins no book: what it said of one would be said of nothing.
+  for (const words of ['user list', 'user revoke alice', 'audit verify', 'audit list']) {
+    const { code, stdout, stderr } = await daybook(home, words)
+    t.deepEqual([code, stdout], [1, ''], words)
+    t.regex(stderr, /^daybook: there is no book in [^\n]+\n$/)
+    t.false(existsSync(join(home.data, 'book')))
+  }
+  await daybook(home, 'client show chatgpt')
+  const before = await eventsOf(home)
   for (const words of ['user revoke alice', 'user restore alice', 'user passwd alice --random-password'])
     t.deepEqual(await daybook(home, words), {
       code: 1,
       stdout: '',
       stderr: 'daybook: There is no user of that name.\n',
     })
-  t.deepEqual(await eventsOf(home), [])
+  t.deepEqual(await eventsOf(home), before)
 })
 
 test('user: a password is never an argument, and without a terminal nothing asks for one', async (t) => {
