@@ -230,6 +230,6 @@ test('63. what it logs: a line a request with id, method, path and status; no qu
     .split('\n')
     .map((line) => JSON.parse(line)) // One object a line.
   const line = lines.find((entry) => entry.request === answer.headers.get('x-request-id'))
-  t.like(line, { method: 'POST', path: '/todos/me', status: answer.status, msg: 'request' })
+  t.like(line, { method: 'POST', path: '/todos/:username', status: answer.status, msg: 'request' })
   t.notRegex(server.said.stdout + server.said.stderr, /in-(a-header|a-cookie|the-query|the-body)/)
 })
