@@ -259,7 +259,7 @@ test('91. none of the issued secrets stands in the data directory, the logs or t
 
   // The search finds what is there: the digests of what was given, the requests, and what the operator may see.
   for (const text of [live.files, contents, answers]) t.true(text.includes(sha256(tokens.access_token)))
-  for (const path of ['/auth/oauth_exchange', '/login', '/todos/me']) t.true(said.includes(`"path":"${path}"`))
+  for (const path of ['/auth/oauth_exchange', '/login', '/todos/:username']) t.true(said.includes(`"path":"${path}"`))
   t.deepEqual(found(answers, personal), personal)
   for (const secret of secrets)
     for (const shape of shapesOf(secret)) t.deepEqual(found(`-${shape}-`, [secret]), [secret])
