@@ -48,7 +48,7 @@ test('118. every other kind of answer: nosniff, the right type, an id, no versio
     const id = answer.headers['x-request-id']
     ids.add(id)
     const { status, path } = JSON.parse(world.log.find((line) => line.includes(`"${id}"`)) ?? '{}')
-    const logged = kind[1].split('?')[0]!.replace(/^\/todos\/[^/]+$/, '/todos/:username')
+    const logged = kind[1].split('?')[0]!.replace(/^\/todos\/[^/]+/, '/todos/:username')
     t.deepEqual([status, path], [answer.status, logged], 'every request has its line in the log, and it names nobody')
     t.is(answer.headers['strict-transport-security'], undefined, 'only over https')
     if (answer.status < 400) continue
