@@ -64,6 +64,10 @@ const GARBAGE: { readonly [what: string]: string | Buffer } = {
   'client add without callbacks': ask('client add', { name: 'Other' }),
   'client add with a callback that is no array': ask('client add', { name: 'Other', redirects: CALLBACK }),
   'client add with callbacks that are no texts': ask('client add', { name: 'Other', redirects: [5], grantTypes: [] }),
+}
+
+/** Requests that are well-formed but ask for what the command line itself would refuse. */
+const ODD_INPUT: typeof GARBAGE = {
   'client add without grant types': ask('client add', { name: 'Other', redirects: [CALLBACK] }),
   'client add with grant types that are no array': ask('client add', {
     name: 'Other',
@@ -79,22 +83,23 @@ const GARBAGE: { readonly [what: string]: string | Buffer } = {
   'audit list with a limit below nothing': ask('audit list', { limit: -5 }),
 }
 
-test('89. garbage on the socket is an error each time, and the server lives', async (t) => {
-  const { home, server } = await start(t)
-  const outcomes: { [what: string]: string } = {}
-  for (const [what, bytes] of Object.entries(GARBAGE)) {
-    const before = (await bookOf(home)).length
-    const lines = await send(home, bytes)
-    const news = (await bookOf(home)).slice(before).map((event) => event.type)
-    const isError = lines.length === 1 && /^\{"fail":"[^"\\]+"\}$/.test(lines[0]!) && news.length === 0
-    outcomes[what] = isError ? 'an error' : `${lines.length} lines and ${news.join(', ') || 'no event'}`
-  }
-  t.deepEqual(outcomes, Object.fromEntries(Object.keys(GARBAGE).map((what) => [what, 'an error'])))
-  t.is((await fetch(`${home.url}/readyz`)).status, 200)
-  t.like(await daybook(home, 'user revoke alice'), { code: 0 })
-  t.is(await server.stop(), 0)
-  t.notRegex(server.said.stderr, /\n +at /, 'no stack')
-})
+for (const [kind, requests] of Object.entries({ garbage: GARBAGE, 'input that no command sends': ODD_INPUT }))
+  test(`89. ${kind} on the socket is an error each time, and the server lives`, async (t) => {
+    const { home, server } = await start(t)
+    const outcomes: { [what: string]: string } = {}
+    for (const [what, bytes] of Object.entries(requests)) {
+      const before = (await bookOf(home)).length
+      const lines = await send(home, bytes)
+      const news = (await bookOf(home)).slice(before).map((event) => event.type)
+      const isError = lines.length === 1 && /^\{"fail":"[^"\\]+"\}$/.test(lines[0]!) && news.length === 0
+      outcomes[what] = isError ? 'an error' : `${lines.length} lines and ${news.join(', ') || 'no event'}`
+    }
+    t.deepEqual(outcomes, Object.fromEntries(Object.keys(requests).map((what) => [what, 'an error'])))
+    t.is((await fetch(`${home.url}/readyz`)).status, 200)
+    t.like(await daybook(home, 'user revoke alice'), { code: 0 })
+    t.is(await server.stop(), 0)
+    t.notRegex(server.said.stderr, /\n +at /, 'no stack')
+  })
 
 test('89. a connection that ends early, sends nothing or goes away while it is answered harms nobody', async (t) => {
   const { home } = await start(t)

@@ -40,6 +40,25 @@ test('keys come in the order in which their rows came, whatever changes in them'
   t.deepEqual(table.keysBy('user', 'alice'), ['k3', 'k1', 'k2'])
 })
 
+test('a row leaves its indexes also when what it stood there for can no longer be read', (t) => {
+  const sight = new Sight()
+  const names = new Map([
+    ['k1', 'alice'],
+    ['k2', 'bob'],
+  ])
+  const table = new Table<{ key: string }, 'name'>(sight, { name: ({ key }) => names.get(key) })
+  for (const key of ['k1', 'k2']) table.set(key, { key })
+  table.beginBatch()
+  table.endBatch()
+  names.clear()
+  table.delete('k1')
+  table.set('k2', { key: 'k2' })
+  sight.met = 0
+  t.deepEqual([table.keysBy('name', 'alice'), table.keysBy('name', 'bob')], [[], []])
+  const met: number = sight.met
+  t.is(met, 2, 'and that it did is noticed')
+})
+
 test('what was given out does not change when the table does', (t) => {
   const table = people()
   table.set('k1', { user: 'alice' })
