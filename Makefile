@@ -1,4 +1,5 @@
 # The front door: what people and CI call. Needs npm with any Node from 20 on; brings its own Node 24 along on Linux.
+# Elsewhere Node 24.7 or later has to be there.
 .PHONY: run test check bench binary clean help
 .DEFAULT_GOAL := help
 
@@ -6,6 +7,11 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # Tools must not phone home.
 export REDOCLY_TELEMETRY := off
 export REDOCLY_SUPPRESS_UPDATE_NOTICE := true
+REQUIRE_NODE := const [major, minor] = process.versions.node.split(".").map(Number); \
+  if (major < 24 || (major === 24 && minor < 7)) { \
+    console.error("Node " + process.versions.node + " is too old: Daybook needs Node 24.7 or later (https://nodejs.org)."); \
+    process.exit(1) \
+  }
 INSTALLED := node_modules/.package-lock.json
 
 help: ## show this
@@ -14,6 +20,7 @@ help: ## show this
 $(INSTALLED): package.json package-lock.json
 	@echo 'Installing what is missing (npm ci) ...'
 	@npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
+	@node -e '$(REQUIRE_NODE)'
 	@touch $@
 
 run: $(INSTALLED) ## serve on http://localhost:8085 (APP_PORT overrides), book in ./data

@@ -49,11 +49,13 @@ export class Model {
     return done('UserRegistered')
   }
 
-  signIn(user: User, id: string, password: 'right' | 'wrong' | 'outdated'): Outcome {
+  /** @param before the session that the same browser had */
+  signIn(user: User, id: string, password: 'right' | 'wrong' | 'outdated', before?: Session): Outcome {
     const isRight = password === 'right' || (password === 'outdated' && user.changes === 0)
     if (!isRight || !user.active) return no('SignInFailed')
+    const ended = before === undefined ? [] : this.signOut(before).events
     this.sessions.push({ id, user, until: this.now + TTL.session, ended: false })
-    return done('SignedIn')
+    return done(...ended, 'SignedIn')
   }
 
   signOut(session: Session): Outcome {
@@ -161,12 +163,16 @@ export class Model {
     return done('TodoDeleted')
   }
 
-  /** What has expired is forgotten: from then on a replay of it is just unknown. */
-  sweep(): void {
-    for (const session of this.sessions) if (session.until <= this.now) session.ended = true
-    for (const consent of this.consents) if (consent.until <= this.now) consent.ended = true
-    for (const code of this.codes) if (code.family === undefined && code.until <= this.now) code.ended = true
-    for (const { family } of this.accesses) if (family.until <= this.now) this.#end(family)
+  /** What expired before this minute is forgotten: a replay of it is just unknown. Gives whether anything was. */
+  sweep(): boolean {
+    const until = Math.floor(this.now / MINUTE) * MINUTE
+    const unused = this.codes.filter((code) => code.family === undefined)
+    const due = [...this.sessions, ...this.consents, ...unused].filter((one) => !one.ended && one.until < until)
+    for (const one of due) one.ended = true
+    const over = this.accesses.map(({ family }) => family).filter((family) => !family.ended && family.until < until)
+    for (const family of over) this.#end(family)
+    for (const token of this.refreshes) if (token.until < until) token.ended = true
+    return due.length + over.length > 0
   }
 
   isSignedIn(session: Session): boolean {

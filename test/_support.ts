@@ -1,7 +1,6 @@
 /** What tests stand on: a real book in a temporary folder, a real server before it, a person's browser, and ChatGPT. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,11 +8,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { ExecutionContext } from 'ava'
 import pino from 'pino'
 import { registerClient, settleChatGpt } from '../src/domain/clients.ts'
-import { type Event, evolve, initial, type State, sweep, tablesOf } from '../src/domain/domain.ts'
+import { type Event, evolve, initial, type State, tablesOf } from '../src/domain/domain.ts'
 import type { Recorded } from '../src/domain/shape.ts'
 import { createApp } from '../src/http/app.ts'
 import { proxyList } from '../src/http/origin.ts'
 import { digest } from '../src/http/secrets.ts'
+import { attach, createHttpServer } from '../src/http/server.ts'
 import type { Settings } from '../src/http/settings.ts'
 import { type By, Ledger } from '../src/ledger/ledger.ts'
 
@@ -58,7 +58,6 @@ export async function assertBookHolds(ledger: Ledger, folder: string, clock: Clo
   const live = await ledger.read(dump)
   const replayed = initial()
   for await (const event of ledger.events()) evolve(replayed, event)
-  sweep(replayed, clock.now)
   assert.deepEqual(dump(replayed), live, 'replaying the book does not give the live rows')
   const { head } = ledger
   await ledger.close()
@@ -120,7 +119,7 @@ export async function startWorld(t: ExecutionContext, changed: Partial<Settings>
   const grantTypes = ['authorization_code', 'refresh_token'] as const
   await ledger.transact(SYSTEM, (state) => registerClient(state, { ...other, grantTypes }))
 
-  const server = createServer({ maxHeaderSize: 32_768 })
+  const server = createHttpServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const log: string[] = []
@@ -132,8 +131,7 @@ export async function startWorld(t: ExecutionContext, changed: Partial<Settings>
     },
     proxyList([]),
   )
-  const handle = app.callback()
-  server.on('request', (req, res) => void handle(req, res))
+  attach(server, app, clock.read)
 
   let seen = ledger.head.seq
   const events = async (): Promise<Recorded<Event>[]> => Array.fromAsync(ledger.events())

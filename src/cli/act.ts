@@ -1,39 +1,52 @@
 /** What a command does to the book, apart from where it runs: in this process, or in the server that holds the book. */
+import type { Command } from 'commander'
 import type { By, Ledger } from '../ledger/ledger.ts'
+import type { Columns } from './output.ts'
 
 /** One row of an answer: what `-o json` shows; a table shows some of it. */
 export type Row = { readonly [column: string]: unknown }
 
 /** What an act tells, a line at a time. `fail` is the last one and means exit 1. */
-export type Line =
-  | { readonly row: Row }
-  | { readonly say: string }
-  | { readonly progress: number; readonly of: number }
-  | { readonly fail: string }
+export type Line = { readonly row: Row } | { readonly say: string } | { readonly fail: string }
 
 export type Input = { readonly [name: string]: unknown }
 
 /** Everything in and out of an act is JSON, since it may travel over the socket. */
 export type Act = (ledger: Ledger, input: Input, by: By) => AsyncGenerator<Line>
 
+/** Runs an act and prints what it tells. @throws {CommandFailed} when it was refused or failed */
+export type Run = (act: string, input: Input, columns?: Columns) => Promise<void>
+
+/** What a file of commands gives: what they do, which of them may begin a book, and how they are called. */
+export type Group = {
+  readonly acts: { readonly [name: string]: Act }
+  readonly begins: readonly string[]
+  readonly addCommands: (program: Command, run: Run) => void
+}
+
+/** An input is not what its command sends. */
+export class InputError extends Error {
+  override name = 'InputError'
+}
+
 /** A text of an input. */
 export const textOf = (input: Input, name: string): string => {
   const value = input[name]
-  if (typeof value !== 'string') throw new TypeError(`${name} must be a text`)
+  if (typeof value !== 'string') throw new InputError(`${name} must be a text`)
   return value
 }
 /** A list of texts of an input. */
 export const textsOf = (input: Input, name: string): string[] => {
   const value = input[name]
   if (!Array.isArray(value) || !value.every((one) => typeof one === 'string'))
-    throw new TypeError(`${name} must be a list of texts`)
+    throw new InputError(`${name} must be a list of texts`)
   return value
 }
 /** A whole number of an input, from 1 on. */
 export const countOf = (input: Input, name: string): number => {
   const value = input[name]
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1)
-    throw new TypeError(`${name} must be a whole number from 1 on`)
+    throw new InputError(`${name} must be a whole number from 1 on`)
   return value
 }
 export const optionalTextOf = (input: Input, name: string): string | undefined =>

@@ -3,10 +3,9 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { describe, type Event, type State } from '../domain/domain.ts'
 import type { Actor, Recorded } from '../domain/shape.ts'
 import { usernameOf } from '../domain/users.ts'
-import { type Act, countOf } from './act.ts'
-import type { Run } from './run.ts'
+import { type Act, countOf, type Run } from './act.ts'
 
-export const auditActs: { readonly [name: string]: Act } = {
+export const acts: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input) {
     for await (const event of ledger.events({ reverse: true, limit: countOf(input, 'limit') })) {
       yield { row: await ledger.read((state) => rowOf(event, state)) }
@@ -34,7 +33,9 @@ function nameOf({ kind, id }: Actor, state: State): string {
   return { operator: 'the operator', system: 'Daybook', anonymous: 'somebody' }[kind]
 }
 
-export function addAuditCommands(program: Command, run: Run): void {
+export const begins = []
+
+export function addCommands(program: Command, run: Run): void {
   const audit = program.command('audit').description('what happened: list it, prove it')
   audit
     .command('list')

@@ -14,11 +14,10 @@ import {
 import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
-import { type Act, type Row, textOf, textsOf } from './act.ts'
-import type { Config } from './config.ts'
-import type { Run } from './run.ts'
+import { type Act, InputError, type Row, type Run, textOf, textsOf } from './act.ts'
+import { type Config, UsageError } from './config.ts'
 
-export const clientActs: { readonly [name: string]: Act } = {
+export const acts: { readonly [name: string]: Act } = {
   async *'client list'(ledger) {
     const clients = await ledger.read((state) => [...state.clients.entries()].map(([, client]) => summary(client)))
     for (const row of clients) yield { row }
@@ -37,7 +36,7 @@ export const clientActs: { readonly [name: string]: Act } = {
     const asked = textsOf(input, 'grantTypes')
     const grantTypes = GRANT_TYPES.filter((type) => asked.includes(type))
     if (grantTypes.length === 0 || asked.length !== grantTypes.length)
-      throw new TypeError(`grantTypes may be any of: ${GRANT_TYPES.join(', ')}`)
+      throw new InputError(`grantTypes may be any of: ${GRANT_TYPES.join(', ')}`)
     const client = newId(ledger.now()).toLowerCase()
     const secret = newSecret('dbs')
     const entry = { client, name, secret: digest(secret) }
@@ -91,10 +90,18 @@ export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissi
   const isThere = await ledger.read((state) => state.clients.get(CHATGPT) !== undefined)
   if (onlyIfMissing && isThere) return
   const by = { actor: { kind: 'system', id: 'daybook' }, via: {} } as const
-  await ledger.transact(by, (state) => settleChatGpt(state, { ...given, made }))
+  try {
+    await ledger.transact(by, (state) => settleChatGpt(state, { ...given, made }))
+  } catch (error) {
+    if (!(error instanceof Refused) || error.reason !== 'client_id_taken') throw error
+    throw new UsageError(`OPENAI_CLIENT_ID: another client is called ${config.OPENAI_CLIENT_ID} already`)
+  }
 }
 
-export function addClientCommands(program: Command, run: Run): void {
+/** What may begin a book. */
+export const begins = ['client add', 'client show', 'client allow']
+
+export function addCommands(program: Command, run: Run): void {
   const client = program.command('client').description('apps: list, show, add, allow a callback, rotate the secret')
   client
     .command('list')

@@ -1,4 +1,4 @@
-/** The settings: flag > environment > file > default. The only reader of `process.env`. */
+/** The settings: flag > environment > file > default. Settings are read from `process.env` here and nowhere else. */
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'

@@ -1,8 +1,6 @@
 /** The command line: every command there is, its settings, and its exit code. */
 import { Command, CommanderError, Option } from 'commander'
 import { BookUnusable } from '../ledger/log.ts'
-import { addAuditCommands } from './audit.ts'
-import { addClientCommands } from './client.ts'
 import {
   type Config,
   flagOf,
@@ -14,9 +12,8 @@ import {
   UsageError,
 } from './config.ts'
 import { FORMATS, type Format, Printer, printable } from './output.ts'
-import { CommandFailed, runner } from './run.ts'
+import { CommandFailed, groups, runner } from './run.ts'
 import { addServeCommand } from './serve.ts'
-import { addUserCommands } from './user.ts'
 import { version } from './version.ts'
 
 /** Runs one command. @returns the exit code: 0 done, 1 refused or failed, 2 usage */
@@ -69,9 +66,7 @@ function createProgram(): Command {
   const run = runner(readSettings, format)
 
   addServeCommand(program, readSettings)
-  addUserCommands(program, run)
-  addClientCommands(program, run)
-  addAuditCommands(program, run)
+  for (const { addCommands } of groups) addCommands(program, run)
   program
     .command('config')
     .description('the settings in force, and where each came from')

@@ -1,24 +1,20 @@
 /** Runs a command where the book is: in the server over its socket, or here, opening the book itself. */
-
+import { setTimeout as wait } from 'node:timers/promises'
 import { sentence } from '../http/errors.ts'
 import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
-import type { Act, Input, Line } from './act.ts'
-import { auditActs } from './audit.ts'
-import { clientActs, settleClient } from './client.ts'
+import { BookInUse } from '../ledger/log.ts'
+import { type Group, InputError, type Line, type Run } from './act.ts'
+import * as audit from './audit.ts'
+import * as client from './client.ts'
 import type { Config } from './config.ts'
-import { type Columns, type Format, Printer } from './output.ts'
+import { type Format, Printer } from './output.ts'
 import { askServer, type Request } from './socket.ts'
-import { userActs } from './user.ts'
+import * as user from './user.ts'
 import { version } from './version.ts'
 
-const acts: { readonly [name: string]: Act } = { ...userActs, ...clientActs, ...auditActs }
-
-/** What may begin a book. Anything else would speak of one that it has just made. */
-const BEGIN = ['user add', 'client add', 'client show', 'client allow']
-
-/** Runs an act and prints what it tells. @throws {CommandFailed} when it was refused or failed */
-export type Run = (act: string, input: Input, columns?: Columns) => Promise<void>
+/** Every file of commands that do something to the book. */
+export const groups: readonly Group[] = [user, client, audit]
 
 /** The command was refused or failed, and has said so. Exit 1. */
 export class CommandFailed extends Error {
@@ -27,13 +23,13 @@ export class CommandFailed extends Error {
 
 /** Answers a request on a ledger. A refusal is told in its sentence. */
 export async function* answer(ledger: Ledger, { act, input }: Request): AsyncGenerator<Line> {
-  const run = Object.hasOwn(acts, act) ? acts[act] : undefined
+  const run = groups.map(({ acts }) => (Object.hasOwn(acts, act) ? acts[act] : undefined)).find((found) => found)
   if (run === undefined) throw new Error(`this server does not know the command ${act}: is it of another version?`)
   const by: By = { actor: { kind: 'operator', id: 'cli' }, via: { request: newId(ledger.now()) } }
   try {
     yield* run(ledger, input, by)
   } catch (error) {
-    if (error instanceof TypeError) yield { fail: error.message }
+    if (error instanceof InputError) yield { fail: error.message }
     else if (!(error instanceof Refused)) throw error
     else yield { fail: error.message === error.reason ? sentence(error.reason) : error.message }
   }
@@ -49,17 +45,38 @@ export const runner =
   }
 
 async function* linesOf(config: Config, request: Request): AsyncGenerator<Line> {
-  const fromServer = await askServer(config.DATA_DIR, request)
-  if (fromServer !== undefined) {
-    yield* fromServer
+  const found = await findBook(config, request)
+  if (!(found instanceof Ledger)) {
+    yield* found
     return
   }
-  const options = { directory: config.DATA_DIR, clock: Date.now, version }
-  const ledger = await Ledger.open(options, { mustExist: !BEGIN.includes(request.act) })
   try {
-    await settleClient(ledger, config, { onlyIfMissing: true })
-    yield* answer(ledger, request)
+    await settleClient(found, config)
+    yield* answer(found, request)
   } finally {
-    await ledger.close()
+    await found.close()
+  }
+}
+
+const settleClient = (ledger: Ledger, config: Config): Promise<void> =>
+  client.settleClient(ledger, config, { onlyIfMissing: true })
+
+/** How long to wait for a server that is about to start or to stop, and how often to look. ms */
+const PATIENCE_MS = 3000
+const LOOK_MS = 50
+
+/** The answer of the server that holds the book, or the book itself. @throws {BookUnusable} */
+async function findBook(config: Config, request: Request): Promise<AsyncGenerator<Line> | Ledger> {
+  const options = { directory: config.DATA_DIR, clock: Date.now, version }
+  const mustExist = !groups.some(({ begins }) => begins.includes(request.act))
+  for (let waited = 0; ; waited += LOOK_MS) {
+    const fromServer = await askServer(config.DATA_DIR, request)
+    if (fromServer !== undefined) return fromServer
+    try {
+      return await Ledger.open(options, { mustExist })
+    } catch (error) {
+      if (!(error instanceof BookInUse) || waited >= PATIENCE_MS) throw error
+    }
+    await wait(LOOK_MS)
   }
 }

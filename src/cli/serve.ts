@@ -1,12 +1,13 @@
 /** `daybook serve`: wires book, app and socket together, and drains on SIGTERM. */
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT } from '../domain/clients.ts'
-import { answerUnparsed, createApp } from '../http/app.ts'
+import { createApp } from '../http/app.ts'
 import { proxyList } from '../http/origin.ts'
+import { attach, createHttpServer } from '../http/server.ts'
 import type { Settings } from '../http/settings.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { banner } from './banner.ts'
@@ -19,7 +20,7 @@ import { version } from './version.ts'
 /** How long a draining server waits for what still runs. */
 const DRAIN_MS = 10_000
 /** How often what has expired is dropped from memory. */
-const SWEEP_MS = 60_000
+const SWEEP_MS = 300_000
 
 export function addServeCommand(program: Command, readSettings: () => Config): void {
   program
@@ -36,29 +37,24 @@ export async function serve(config: Config): Promise<void> {
       ? log.warn('the book can be written again')
       : log.error(status, 'the book cannot be written: read-only')
   const directory = config.DATA_DIR
-  const ledger = await Ledger.open({ directory, clock: Date.now, version, onStatus }, { announce: true })
+  const ledger = await Ledger.open({ directory, clock: Date.now, version, onStatus })
   try {
     await settleClient(ledger, config)
     const deps = { ledger, settings: settingsOf(config), log }
-    const handle = createApp(deps, proxyList(config.TRUST_PROXY)).callback()
-    const server = createServer(
-      { requestTimeout: 30_000, headersTimeout: 10_000, connectionsCheckingInterval: 1000, maxHeaderSize: 32_768 },
-      (req, res) => {
-        void handle(req, res)
-      },
-    )
-    server.on('clientError', (error, socket) => answerUnparsed(error, socket, ledger.now()))
-    await listen(server, config)
+    const server = createHttpServer()
+    attach(server, createApp(deps, proxyList(config.TRUST_PROXY)), () => ledger.now())
     const commands = await listenForCommands(directory, (request) => answer(ledger, request))
-    const sweeper = setInterval(() => {
-      ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
-    }, SWEEP_MS)
-    log.info({ version, publicUrl: config.PUBLIC_URL, head: ledger.head }, 'serving')
-    process.stderr.write(banner(config, await ledger.read((state) => state.clients.get(CHATGPT)!)))
-    await untilToldToStop(log)
-    clearInterval(sweeper)
-    await drain(server)
-    commands.close()
+    try {
+      await listen(server, config)
+      // Only now: a start that fails on its port opens nothing, however often it is tried.
+      await ledger.announce()
+      log.info({ version, publicUrl: config.PUBLIC_URL, head: ledger.head }, 'serving')
+      process.stderr.write(banner(config, await ledger.read((state) => state.clients.get(CHATGPT)!)))
+      await untilToldToStop(log, ledger)
+      await drain(server)
+    } finally {
+      commands.close()
+    }
     log.info({ head: ledger.head }, 'stopped')
   } finally {
     await ledger.close()
@@ -109,17 +105,19 @@ async function listen(server: Server, { APP_PORT: port, HOST: host }: Config): P
   }
 }
 
-function untilToldToStop(log: Logger): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const)
-      process.once(signal, () => {
-        log.info({ signal }, 'finishing what runs; another signal ends it at once')
-        // Nothing catches the next one: it ends the process as it would any other.
-        process.removeAllListeners('SIGTERM')
-        process.removeAllListeners('SIGINT')
-        resolve()
-      })
+/** Waits for a signal to stop; until then, lets go of what has expired, now and then. */
+async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
+  const sweeper = setInterval(() => {
+    ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
+  }, SWEEP_MS)
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })
+  // Nothing catches the next one: it ends the process as it would any other.
+  process.removeAllListeners('SIGTERM')
+  process.removeAllListeners('SIGINT')
+  clearInterval(sweeper)
+  log.info({ signal }, 'finishing what runs; another signal ends it at once')
 }
 
 /** Takes no more connections, lets running requests end, and cuts what is still there after ten seconds. */

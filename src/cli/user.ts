@@ -6,11 +6,10 @@ import { hashPassword, isPassword } from '../http/passwords.ts'
 import { addUser } from '../http/people.ts'
 import { newPassphrase } from '../http/secrets.ts'
 import { Refused } from '../ledger/ledger.ts'
-import { type Act, optionalTextOf, textOf } from './act.ts'
+import { type Act, optionalTextOf, type Run, textOf } from './act.ts'
 import { readText, UsageError } from './config.ts'
-import type { Run } from './run.ts'
 
-export const userActs: { readonly [name: string]: Act } = {
+export const acts: { readonly [name: string]: Act } = {
   async *'user add'(ledger, input, by) {
     const username = textOf(input, 'username')
     const email = optionalTextOf(input, 'email')
@@ -62,7 +61,10 @@ export const userActs: { readonly [name: string]: Act } = {
 
 const USER_COLUMNS = ['username', 'email', 'role', 'state', 'todos', 'since']
 
-export function addUserCommands(program: Command, run: Run): void {
+/** What may begin a book. */
+export const begins = ['user add']
+
+export function addCommands(program: Command, run: Run): void {
   const user = program.command('user').description('people: add, list, revoke, restore, passwd')
   const withPassword = (command: Command): Command =>
     command

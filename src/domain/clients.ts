@@ -1,6 +1,7 @@
 /** Clients: programs that may ask a user for a grant, and the exact callbacks they may be answered at. */
-import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
-import { type Sight, Table } from './table.ts'
+import type { ExpiredDropped } from './book.ts'
+import { accept, type Decision, type Keeps, type On, refuse, type Says } from './shape.ts'
+import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 
 type RedirectFrom = 'settings' | 'operator'
 export type ClientEvent =
@@ -46,18 +47,25 @@ export type Client = {
   readonly waiting: readonly { readonly uri: string; readonly at: number }[]
   readonly createdAt: string
 }
-export type Clients = { readonly clients: Table<Client, 'clientId'> }
+export type Clients = { readonly clients: Table<Client, 'clientId' | 'minute'> }
 
 export const tables = (sight: Sight): Clients => ({
-  clients: new Table<Client, 'clientId'>(sight, { clientId: (client) => client.clientId }),
+  clients: new Table<Client, 'clientId' | 'minute'>(sight, {
+    clientId: (client) => client.clientId,
+    minute: ({ waiting }) =>
+      waiting.length === 0 ? undefined : minuteOf(Math.min(...waiting.map((asked) => asked.at)) + WAITING_TTL_MS),
+  }),
 })
+
+/** A callback that nobody allowed is forgotten after a day, so that strangers cannot fill the places for ever. */
+const WAITING_TTL_MS = 86_400_000
 
 const change = ({ clients }: Clients, id: string, to: (client: Client) => Partial<Client>): void => {
   const client = clients.get(id)
   if (client !== undefined) clients.set(id, { ...client, ...to(client) })
 }
 
-export const on: On<Clients, ClientEvent> = {
+export const on: On<Clients, ClientEvent | ExpiredDropped> = {
   ClientRegistered: ({ clients }, { at, data: { client: id, ...rest } }) =>
     clients.set(id, { id, ...rest, redirects: [], waiting: [], createdAt: at }),
   ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
@@ -72,6 +80,12 @@ export const on: On<Clients, ClientEvent> = {
     })),
   RedirectUriWithdrawn: (rows, { data: { client, uri } }) =>
     change(rows, client, ({ redirects }) => ({ redirects: redirects.filter((redirect) => redirect.uri !== uri) })),
+  ExpiredDropped(rows, { data: { until } }) {
+    for (const client of expiredKeys(rows.clients, until))
+      change(rows, client, ({ waiting }) => ({
+        waiting: waiting.filter((asked) => asked.at + WAITING_TTL_MS >= until),
+      }))
+  },
 }
 
 export const says: Says<ClientEvent> = {
@@ -84,17 +98,8 @@ export const says: Says<ClientEvent> = {
   RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
 }
 
-/** A callback that nobody allowed is forgotten after a day, so that strangers cannot fill the places for ever. */
-const WAITING_TTL_MS = 86_400_000
 /** How many callbacks a client may have waiting. */
 export const MAX_WAITING = 20
-
-export function sweep({ clients }: Clients, now: number): void {
-  for (const [id, client] of clients.entries()) {
-    const waiting = client.waiting.filter((asked) => asked.at + WAITING_TTL_MS > now)
-    if (waiting.length < client.waiting.length) clients.set(id, { ...client, waiting })
-  }
-}
 
 /** The pre-registered client. */
 export const CHATGPT = 'chatgpt'
@@ -114,10 +119,17 @@ export const clientByClientId = ({ clients }: Clients, clientId: string): Client
 export const isAllowedRedirect = (client: Client, uri: string): boolean =>
   client.redirects.some((redirect) => redirect.uri === uri)
 
+/** What an authorization response may carry (RFC 6749 §4.1.2, RFC 9207). */
+const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri']
+
 /** An absolute https URI, or http on loopback, without fragment or user information (RFC 6749 §3.1.2, RFC 8252 §7.3). */
 export function isRedirectUri(uri: string): boolean {
   if (uri.length > 2048 || /[^\x21-\x7e]/.test(uri) || uri.includes('#') || !URL.canParse(uri)) return false
-  const { protocol, hostname, host, username, password } = new URL(uri)
+  const { href, protocol, hostname, host, username, password, searchParams } = new URL(uri)
+  // Written as every browser writes it: then nobody can read another address into it.
+  if (href !== uri && href !== `${uri}/`) return false
+  // What the answer carries must not stand there twice (RFC 6749 §3.1).
+  if (ANSWER_PARAMETERS.some((name) => searchParams.has(name))) return false
   // A host name may hold characters that mean something in a Content-Security-Policy, where this origin goes.
   if (username !== '' || password !== '' || !/^[a-z0-9.:[\]-]+$/.test(host)) return false
   return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
@@ -139,37 +151,54 @@ type Settle = {
   made: { clientId: string; secret: string; digest: string }
 }
 
-/** Makes the ChatGPT client what the settings say, recording only what differs. `secret` is a digest. */
-export function settleChatGpt(rows: Clients, { clientId, secret, redirects, made }: Settle): Decision<ClientEvent> {
+/**
+ * Makes the ChatGPT client what the settings say, recording only what differs. `secret` is a digest.
+ * Refuses `client_id_taken`.
+ */
+export function settleChatGpt(rows: Clients, settings: Settle): Decision<ClientEvent> {
   const client = CHATGPT
   const known = rows.clients.get(client)
+  const clientId = settings.clientId ?? known?.clientId ?? settings.made.clientId
+  if (rows.clients.by('clientId', clientId).some((other) => other.id !== client)) return refuse('client_id_taken')
+  const { facts: secretFacts, secret, keeps } = settleSecret(known, settings)
   const facts: ClientEvent[] = []
-  const own = { secret: made.digest, secretFrom: 'vault' } as const
-  const settings = secret === undefined ? undefined : ({ secret, secretFrom: 'settings' } as const)
-  let kept: string | undefined | false = false
-  if (known === undefined) {
-    const data = { client, clientId: clientId ?? made.clientId, name: 'ChatGPT', grantTypes: GRANT_TYPES }
-    facts.push({ type: 'ClientRegistered', data: { ...data, ...(settings ?? own) } })
-    if (settings === undefined) kept = made.secret
-  } else {
-    if (clientId !== undefined && clientId !== known.clientId)
-      facts.push({ type: 'ClientIdChanged', data: { client, clientId } })
-    if (settings !== undefined && (settings.secret !== known.secret || known.secretFrom !== 'settings')) {
-      facts.push({ type: 'ClientSecretRotated', data: { client, ...settings } })
-      kept = undefined
-    } else if (settings === undefined && known.secretFrom === 'settings') {
-      facts.push({ type: 'ClientSecretRotated', data: { client, ...own } })
-      kept = made.secret
-    }
-  }
+  if (known === undefined)
+    facts.push({
+      type: 'ClientRegistered',
+      data: { client, clientId, name: 'ChatGPT', grantTypes: GRANT_TYPES, ...secret },
+    })
+  else if (clientId !== known.clientId) facts.push({ type: 'ClientIdChanged', data: { client, clientId } })
+  return accept([...facts, ...secretFacts, ...settleRedirects(known, settings.redirects)], undefined, keeps)
+}
+
+type Secret = Pick<Client, 'secret' | 'secretFrom'>
+
+/** The secret from the settings, or else one made here, which the vault keeps so that it can be shown. */
+function settleSecret(
+  known: Client | undefined,
+  { secret: given, made }: Settle,
+): { facts: ClientEvent[]; secret: Secret; keeps: Keeps } {
+  const name = clientSecretName(CHATGPT)
+  const secret: Secret =
+    given === undefined ? { secret: made.digest, secretFrom: 'vault' } : { secret: given, secretFrom: 'settings' }
+  const keeps = { [name]: given === undefined ? made.secret : undefined }
+  if (known === undefined) return { facts: [], secret, keeps: given === undefined ? keeps : {} }
+  const isSettled =
+    given === undefined ? known.secretFrom !== 'settings' : known.secretFrom === 'settings' && known.secret === given
+  if (isSettled) return { facts: [], secret: known, keeps: {} }
+  return { facts: [{ type: 'ClientSecretRotated', data: { client: CHATGPT, ...secret } }], secret, keeps }
+}
+
+/** The settings' callbacks are allowed; what they no longer name is withdrawn, and an operator's own stay. */
+function settleRedirects(known: Client | undefined, wanted: readonly string[]): ClientEvent[] {
+  const client = CHATGPT
   const before = known?.redirects ?? []
-  for (const uri of new Set(redirects))
-    if (!before.some((redirect) => redirect.uri === uri))
-      facts.push({ type: 'RedirectUriAllowed', data: { client, uri, from: 'settings' } })
-  for (const { uri, from } of before)
-    if (from === 'settings' && !redirects.includes(uri))
-      facts.push({ type: 'RedirectUriWithdrawn', data: { client, uri } })
-  return accept(facts, undefined, kept === false ? {} : { [clientSecretName(client)]: kept })
+  const added = [...new Set(wanted)].filter((uri) => !before.some((redirect) => redirect.uri === uri))
+  const gone = before.filter(({ uri, from }) => from === 'settings' && !wanted.includes(uri))
+  return [
+    ...added.map((uri) => ({ type: 'RedirectUriAllowed', data: { client, uri, from: 'settings' } }) as const),
+    ...gone.map(({ uri }) => ({ type: 'RedirectUriWithdrawn', data: { client, uri } }) as const),
+  ]
 }
 
 type Register = {

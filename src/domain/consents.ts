@@ -1,16 +1,17 @@
 /** Consents: an authorization request while its user decides about it (RFC 6749 §4.1.1, §4.1.2). */
+import type { ExpiredDropped } from './book.ts'
 import { type Client, type Clients, clientByClientId, isAllowedRedirect } from './clients.ts'
 import type { CodeIssued } from './grants.ts'
 import { type SessionEvent, type Sessions, sessionUser } from './sessions.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
-import { type Sight, Table } from './table.ts'
+import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { UserEvent, Users } from './users.ts'
 
 export type ConsentEvent =
   | {
       type: 'ConsentRequested'
-      data: { request: string; user: string; session: string; expiresAt: number } & Asked
-      /** `state` belongs to the client's session: it is given back and told to nobody else. */
+      data: { request: string; user: string; session: string; expiresAt: number; replaces: string | null } & Asked
+      /** `state` is the client's own business, and may be secret: sealed, and given back to the client as it came. */
       personal: { state: string | null }
     }
   | { type: 'ConsentGranted'; data: { request: string; user: string; client: string; scope: string; grant: string } }
@@ -33,26 +34,23 @@ export type Consent = Asked & {
   readonly seq: number
   readonly sealed: Sealed<{ state: string | null }>
 }
-export type Consents = { readonly consents: Table<Consent, 'user' | 'session'> }
+export type Consents = { readonly consents: Table<Consent, 'user' | 'session' | 'minute'> }
 
 export const tables = (sight: Sight): Consents => ({
-  consents: new Table<Consent, 'user' | 'session'>(sight, {
+  consents: new Table<Consent, 'user' | 'session' | 'minute'>(sight, {
     user: (consent) => consent.user,
     session: (consent) => consent.session,
+    minute: (consent) => minuteOf(consent.expiresAt),
   }),
 })
-
-/** How many requests one session may have open, as in as many tabs; the oldest gives way. */
-const MAX_OPEN_PER_SESSION = 10
 
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
   | Extract<SessionEvent, { type: 'SignedOut' }>
+  | ExpiredDropped
 export const on: On<Consents, ConsentEvent | Ends> = {
-  ConsentRequested({ consents }, { seq, sealed, data: { request, ...rest } }) {
-    const place = (id: string): number => consents.get(id)!.seq
-    const open = consents.keysBy('session', rest.session).sort((a, b) => place(a) - place(b))
-    if (open.length >= MAX_OPEN_PER_SESSION) consents.delete(open[0]!)
+  ConsentRequested({ consents }, { seq, sealed, data: { request, replaces, ...rest } }) {
+    if (replaces !== null) consents.delete(replaces)
     consents.set(request, { ...rest, seq, sealed })
   },
   ConsentGranted: ({ consents }, { data }) => consents.delete(data.request),
@@ -60,16 +58,15 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   UserRevoked: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   SignedOut: ({ consents }, { data }) => consents.deleteBy('session', data.session),
+  ExpiredDropped({ consents }, { data }) {
+    for (const key of expiredKeys(consents, data.until)) consents.delete(key)
+  },
 }
 
 export const says: Says<ConsentEvent> = {
   ConsentRequested: ({ data }, names) => `was asked to let ${names.client(data.client)} in (${data.scope})`,
   ConsentGranted: ({ data }, names) => `let ${names.client(data.client)} in (${data.scope})`,
   ConsentDenied: ({ data }, names) => `did not let ${names.client(data.client)} in`,
-}
-
-export function sweep({ consents }: Consents, now: number): void {
-  for (const [key, consent] of consents.entries()) if (consent.expiresAt <= now) consents.delete(key)
 }
 
 /** What can be asked for, in words for the user. */
@@ -95,17 +92,29 @@ export function normalizeScope(asked: string | undefined): string | undefined {
 /** RFC 7636 §4.1–4.2: an S256 challenge is 32 bytes in unpadded base64url. */
 const isChallenge = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text)
 
+/** The longest `state` that is kept and given back, in characters. */
+const MAX_STATE_LENGTH = 4096
+
+/** What a client may be told about its authorization request. */
+export type AuthorizeReason = Extract<
+  Reason,
+  | 'parameter_repeated'
+  | 'parameter_missing'
+  | 'response_type_unsupported'
+  | 'state_too_long'
+  | 'scope_invalid'
+  | 'challenge_method_unsupported'
+  | 'challenge_malformed'
+  | 'resource_foreign'
+  | 'consent_denied'
+>
+
 /** How an authorization request is answered, before anybody is asked. */
 export type Examined =
   /** Nothing in the request can be trusted with a redirect: tell the person (RFC 6749 §4.1.2.1). */
   | { readonly page: Reason; readonly client?: Client; readonly redirectUri?: string }
   /** The redirect URI is the client's own, so the client is told. */
-  | {
-      readonly error: string
-      readonly description: string
-      readonly redirectUri: string
-      readonly state: string | null
-    }
+  | { readonly refusal: AuthorizeReason; readonly redirectUri: string; readonly state: string | null }
   | { readonly asked: Asked; readonly client: Client; readonly state: string | null }
 
 /**
@@ -131,40 +140,54 @@ export function examineRequest(
   if (!isAllowedRedirect(client, redirectUri)) return { page: 'redirect_unregistered', client, redirectUri }
 
   const state = values('state').length === 1 ? values('state')[0]! : null
-  const fail = (error: string, description: string): Examined => ({ error, description, redirectUri, state })
-  const twice = [...parameters.keys()].find((name) => values(name).length > 1)
-  if (twice !== undefined) return fail('invalid_request', 'a parameter is given more than once')
-  const responseType = one('response_type')
-  if (responseType === undefined) return fail('invalid_request', 'response_type is missing')
-  if (responseType !== 'code') return fail('unsupported_response_type', 'only response_type=code is supported')
-  const scope = normalizeScope(one('scope'))
-  if (scope === undefined) return fail('invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`)
-  const [challenge, method] = [one('code_challenge'), one('code_challenge_method')]
-  // RFC 7636 §4.3: an absent method means "plain", which this server does not take (RFC 9700 §2.1.1).
-  if ((challenge !== undefined || method !== undefined) && method !== 'S256')
-    return fail('invalid_request', 'code_challenge_method must be S256')
-  if (method !== undefined && (challenge === undefined || !isChallenge(challenge)))
-    return fail('invalid_request', 'code_challenge must be 43 characters of base64url')
-  const resource = one('resource')
-  if (resource !== undefined && !audiences.includes(resource))
-    return fail('invalid_target', 'resource is not served here')
-  const asked = { client: client.id, redirectUri, scope, challenge: challenge ?? null, resource: resource ?? null }
+  const refusal = askWrong(parameters, one, state, audiences)
+  if (refusal !== undefined) return { refusal, redirectUri, state }
+  const [challenge = null, resource = null] = [one('code_challenge'), one('resource')]
+  const scope = normalizeScope(one('scope'))!
+  const asked = { client: client.id, redirectUri, scope, challenge, resource }
   return { asked, client, state }
 }
 
-type Request = { request: string; user: string; session: string; asked: Asked; state: string | null; expiresAt: number }
+/** What is wrong with a request whose client and callback are known, if anything. */
+function askWrong(
+  parameters: ReadonlyMap<string, readonly string[]>,
+  one: (name: string) => string | undefined,
+  state: string | null,
+  audiences: readonly string[],
+): AuthorizeReason | undefined {
+  if ([...parameters.values()].some((values) => values.length > 1)) return 'parameter_repeated'
+  if (one('response_type') === undefined) return 'parameter_missing'
+  if (one('response_type') !== 'code') return 'response_type_unsupported'
+  if ((state ?? '').length > MAX_STATE_LENGTH) return 'state_too_long'
+  if (normalizeScope(one('scope')) === undefined) return 'scope_invalid'
+  const [challenge, method] = [one('code_challenge'), one('code_challenge_method')]
+  // RFC 7636 §4.3: an absent method means "plain", which this server does not take (RFC 9700 §2.1.1).
+  if ((challenge !== undefined || method !== undefined) && method !== 'S256') return 'challenge_method_unsupported'
+  if (method !== undefined && (challenge === undefined || !isChallenge(challenge))) return 'challenge_malformed'
+  const resource = one('resource')
+  return resource !== undefined && !audiences.includes(resource) ? 'resource_foreign' : undefined
+}
+
+type Request = { request: string; user: string; session: string; asked: Asked; state: string | null; ttlMs: number }
+
+/** How many requests one session may have open, as in as many tabs; the oldest in the book gives way. */
+const MAX_OPEN_PER_SESSION = 10
 
 /**
  * Keeps the request as it was examined: what the page sends back later decides nothing but yes or no.
  * Refuses `session_ended`.
  */
 export function requestConsent(rows: Consents & Sessions & Users, input: Request, now: number): Decision<ConsentEvent> {
-  const { asked, state, ...rest } = input
-  if (sessionUser(rows, rest.session, now)?.id !== rest.user) return refuse('session_ended')
-  return accept([{ type: 'ConsentRequested', data: { ...rest, ...asked }, personal: { state } }], undefined)
+  const { asked, state, ttlMs, ...ids } = input
+  if (sessionUser(rows, ids.session, now)?.id !== ids.user) return refuse('session_ended')
+  const place = (id: string): number => rows.consents.get(id)!.seq
+  const open = rows.consents.keysBy('session', ids.session).sort((a, b) => place(a) - place(b))
+  const replaces = open.length < MAX_OPEN_PER_SESSION ? null : open[0]!
+  const data = { ...ids, expiresAt: now + ttlMs, replaces, ...asked }
+  return accept([{ type: 'ConsentRequested', data, personal: { state } }], undefined)
 }
 
-type Answer = { request: string; session: string; grant: string; code: string; codeExpiresAt: number }
+type Answer = { request: string; session: string; grant: string; code: string; codeTtlMs: number }
 export type Answered = { redirectUri: string; state: string | null }
 
 const openConsent = (rows: Consents & Clients, { request, session }: Answer, now: number): Consent | undefined => {
@@ -182,7 +205,8 @@ export function grantConsent(
 ): Decision<ConsentEvent | CodeIssued, Answered> {
   const consent = openConsent(rows, input, now)
   if (consent === undefined) return refuse('consent_unknown')
-  const { request, grant, code, codeExpiresAt: expiresAt } = input
+  const { request, grant, code } = input
+  const expiresAt = now + input.codeTtlMs
   const { user, client, redirectUri, scope, challenge, resource } = consent
   return accept(
     [

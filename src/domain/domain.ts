@@ -4,7 +4,7 @@ import * as clients from './clients.ts'
 import * as consents from './consents.ts'
 import * as grants from './grants.ts'
 import * as sessions from './sessions.ts'
-import type { Names, Recorded } from './shape.ts'
+import { accept, type Decision, type Names, type Recorded } from './shape.ts'
 import { Sight, type Table } from './table.ts'
 import * as todos from './todos.ts'
 import * as users from './users.ts'
@@ -52,9 +52,30 @@ export function evolve(state: State, event: Recorded<Event>): void {
   for (const on of handlers) on[event.type]?.(state, event)
 }
 
-/** Drops what has expired. The book remembers; memory does not grow. */
-export function sweep(state: State, now: number): void {
-  for (const room of [clients, sessions, consents, grants]) room.sweep(state, now)
+/** How many rows go at once, or a few more: whole minutes go together. */
+const MOST_AT_ONCE = 10_000
+
+/**
+ * Lets go of what has expired: the book remembers, memory does not grow. It is an event, so that the book replayed
+ * gives the same rows whatever the clock did. Gives whether there is more to let go of.
+ */
+export function dropExpired(state: State, now: number): Decision<Event, boolean> {
+  const due = new Map<number, number>()
+  for (const table of [state.clients, state.sessions, state.consents, state.grants, state.codes, state.tokens])
+    for (const minute of table.valuesOf('minute')) {
+      const ends = (Number(minute) + 1) * 60_000
+      if (ends <= now) due.set(ends, (due.get(ends) ?? 0) + table.countBy('minute', minute))
+    }
+  let until: number | undefined
+  let rows = 0
+  for (const ends of [...due.keys()].sort((a, b) => a - b)) {
+    if (rows >= MOST_AT_ONCE) break
+    rows += due.get(ends)!
+    due.delete(ends)
+    until = ends
+  }
+  if (until === undefined) return accept([], false)
+  return accept([{ type: 'ExpiredDropped', data: { until } }], due.size > 0)
 }
 
 /** The tables of a state by name, as the ledger mirrors them. */

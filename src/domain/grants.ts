@@ -1,7 +1,8 @@
 /** Grants: what a client may do for a user, from the code to the last refresh (RFC 6749 §4.1.3, §5, §6). */
+import type { ExpiredDropped } from './book.ts'
 import { type Asked, normalizeScope } from './consents.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says } from './shape.ts'
-import { type Sight, Table } from './table.ts'
+import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { User, UserEvent, Users } from './users.ts'
 
 /** Codes and tokens stand in events and rows as SHA-256 digests. Times are ms since 1970. */
@@ -47,17 +48,26 @@ type Refresh = {
   spent?: boolean
 }
 export type Grants = {
-  readonly codes: Table<Readonly<Code>, 'user' | 'grant'>
-  readonly grants: Table<Readonly<Grant>, 'user'>
-  readonly tokens: Table<Readonly<Access | Refresh>, 'grant' | 'parent'>
+  readonly codes: Table<Readonly<Code>, 'user' | 'grant' | 'minute'>
+  readonly grants: Table<Readonly<Grant>, 'user' | 'minute'>
+  readonly tokens: Table<Readonly<Access | Refresh>, 'grant' | 'parent' | 'minute'>
 }
 
 export const tables = (sight: Sight): Grants => ({
-  codes: new Table<Readonly<Code>, 'user' | 'grant'>(sight, { user: (code) => code.user, grant: (code) => code.grant }),
-  grants: new Table<Readonly<Grant>, 'user'>(sight, { user: (grant) => grant.user }),
-  tokens: new Table<Readonly<Access | Refresh>, 'grant' | 'parent'>(sight, {
+  codes: new Table<Readonly<Code>, 'user' | 'grant' | 'minute'>(sight, {
+    user: (code) => code.user,
+    grant: (code) => code.grant,
+    // A redeemed code is remembered as long as what it gave, so that a replay is known whenever it comes.
+    minute: (code) => (code.redeemed ? undefined : minuteOf(code.expiresAt)),
+  }),
+  grants: new Table<Readonly<Grant>, 'user' | 'minute'>(sight, {
+    user: (grant) => grant.user,
+    minute: (grant) => minuteOf(grant.expiresAt),
+  }),
+  tokens: new Table<Readonly<Access | Refresh>, 'grant' | 'parent' | 'minute'>(sight, {
     grant: (token) => token.grant,
     parent: (token) => token.parent,
+    minute: (token) => minuteOf(token.expiresAt),
   }),
 })
 
@@ -82,7 +92,7 @@ function settleLineage({ tokens }: Grants, used: string, parent: string | undefi
   for (const sibling of tokens.keysBy('parent', parent)) if (sibling !== used) tokens.delete(sibling)
 }
 
-type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
+type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }> | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
   CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
   CodeReplayed: (rows, { data }) => endGrant(rows, data.grant),
@@ -110,6 +120,11 @@ export const on: On<Grants, GrantEvent | Ends> = {
   PasswordChanged({ codes }, { data }) {
     for (const key of codes.keysBy('user', data.user)) if (!codes.get(key)!.redeemed) codes.delete(key)
   },
+  ExpiredDropped(rows, { data: { until } }) {
+    for (const grant of expiredKeys(rows.grants, until)) endGrant(rows, grant)
+    for (const code of expiredKeys(rows.codes, until)) rows.codes.delete(code)
+    for (const token of expiredKeys(rows.tokens, until)) rows.tokens.delete(token)
+  },
 }
 
 export const says: Says<GrantEvent> = {
@@ -120,13 +135,6 @@ export const says: Says<GrantEvent> = {
   TokenRefreshed: ({ data }, names) => `refreshed the tokens for ${names.user(data.user)}`,
   TokenReplayed: ({ data }, names) =>
     `showed a used refresh token of ${names.user(data.user)} again: all tokens of that grant were ended`,
-}
-
-/** A redeemed code is remembered as long as what it gave, so that a replay is known whenever it comes. */
-export function sweep(rows: Grants, now: number): void {
-  for (const [key, grant] of rows.grants.entries()) if (grant.expiresAt <= now) endGrant(rows, key)
-  for (const [key, code] of rows.codes.entries()) if (!code.redeemed && code.expiresAt <= now) rows.codes.delete(key)
-  for (const [key, token] of rows.tokens.entries()) if (token.expiresAt <= now) rows.tokens.delete(key)
 }
 
 /** A new pair of tokens, digests only, and how long they hold. */

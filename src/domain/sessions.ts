@@ -1,6 +1,7 @@
 /** Sessions: a person's browser that has signed in. A session is known by the digest of its cookie. */
+import type { ExpiredDropped } from './book.ts'
 import { accept, type Decision, type On, refuse, type Says, type Sealed, type Trace } from './shape.ts'
-import { type Sight, Table } from './table.ts'
+import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { User, UserEvent, Users } from './users.ts'
 
 export type SessionEvent =
@@ -14,13 +15,16 @@ export type Session = {
   readonly createdAt: string
   readonly sealed: Sealed<Trace> | undefined
 }
-export type Sessions = { readonly sessions: Table<Session, 'user'> }
+export type Sessions = { readonly sessions: Table<Session, 'user' | 'minute'> }
 
 export const tables = (sight: Sight): Sessions => ({
-  sessions: new Table<Session, 'user'>(sight, { user: (session) => session.user }),
+  sessions: new Table<Session, 'user' | 'minute'>(sight, {
+    user: (session) => session.user,
+    minute: (session) => minuteOf(session.expiresAt),
+  }),
 })
 
-type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
+type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }> | ExpiredDropped
 export const on: On<Sessions, SessionEvent | Ends> = {
   SignedIn: ({ sessions }, { at, sealed, data: { user, session, expiresAt } }) =>
     sessions.set(session, { user, expiresAt, createdAt: at, sealed }),
@@ -28,6 +32,9 @@ export const on: On<Sessions, SessionEvent | Ends> = {
   SignedOut: ({ sessions }, { data }) => sessions.delete(data.session),
   UserRevoked: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
   PasswordChanged: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
+  ExpiredDropped({ sessions }, { data }) {
+    for (const key of expiredKeys(sessions, data.until)) sessions.delete(key)
+  },
 }
 
 const causes = { unknown_user: 'no such user', wrong_password: 'wrong password', revoked_user: 'revoked user' }
@@ -36,10 +43,6 @@ export const says: Says<SessionEvent> = {
   SignInFailed: ({ data }, names) =>
     `failed to sign in${data.user === undefined ? '' : ` as ${names.user(data.user)}`}: ${causes[data.cause]}`,
   SignedOut: () => 'signed out',
-}
-
-export function sweep({ sessions }: Sessions, now: number): void {
-  for (const [key, session] of sessions.entries()) if (session.expiresAt <= now) sessions.delete(key)
 }
 
 /** The user of a live session, or nothing. */
@@ -57,28 +60,30 @@ type SignIn = {
   /** How many times that password had been changed when it was verified. */
   passwordChanges: number
   session: string
-  expiresAt: number
+  sessionTtlMs: number
+  /** The session that the same browser was signed in with, if any: it ends. */
+  before: string | undefined
 }
 
 /** Verifying takes a while; this decides on what holds now. Refuses `credentials_wrong`, and records why. */
-export function signIn(rows: Users, input: SignIn): Decision<SessionEvent> {
+export function signIn(rows: Users & Sessions, input: SignIn, now: number): Decision<SessionEvent> {
   const user = input.user === undefined ? undefined : rows.users.get(input.user)
   if (user === undefined) return fail({ cause: 'unknown_user' })
   if (!input.passwordRight || user.passwordChanges !== input.passwordChanges)
     return fail({ user: user.id, cause: 'wrong_password' })
   if (!user.active) return fail({ user: user.id, cause: 'revoked_user' })
-  const { session, expiresAt } = input
-  return accept([{ type: 'SignedIn', data: { user: user.id, session, expiresAt } }], undefined)
+  const data = { user: user.id, session: input.session, expiresAt: now + input.sessionTtlMs }
+  return accept<SessionEvent, undefined>([...ending(rows, input.before), { type: 'SignedIn', data }], undefined)
 }
 
 const fail = (data: Extract<SessionEvent, { type: 'SignInFailed' }>['data']): Decision<SessionEvent> =>
   refuse<SessionEvent>('credentials_wrong', { type: 'SignInFailed', data })
 
 /** Signing out twice is signing out. */
-export function signOut({ sessions }: Sessions, session: string): Decision<SessionEvent> {
-  const found = sessions.get(session)
-  return accept(
-    found === undefined ? [] : [{ type: 'SignedOut', data: { user: found.user, session } } as const],
-    undefined,
-  )
+export const signOut = (rows: Sessions, session: string): Decision<SessionEvent> =>
+  accept(ending(rows, session), undefined)
+
+function ending({ sessions }: Sessions, session: string | undefined): SessionEvent[] {
+  const found = session === undefined ? undefined : sessions.get(session)
+  return found === undefined ? [] : [{ type: 'SignedOut', data: { user: found.user, session: session! } }]
 }

@@ -52,6 +52,11 @@ export class Table<V extends object, I extends string = never> {
     return this.#indexes.get(index)!.keys.get(value)?.size ?? 0
   }
 
+  /** Every value that a row has, in no order. Counts as having met none of the rows. */
+  valuesOf(index: I): IterableIterator<string> {
+    return this.#indexes.get(index)!.keys.keys()
+  }
+
   by(index: I, value: string): V[] {
     return this.keysBy(index, value).map((key) => this.get(key)!)
   }
@@ -147,6 +152,18 @@ export class Table<V extends object, I extends string = never> {
     else if (writing.size > 0 && this.#sight.met === 0 && writing.has(what)) this.#sight.met = 1
   }
 }
+
+/** The minute in which something expires, as rows are indexed by it: so what has expired is found without a search. */
+export const minuteOf = (ms: number): string => String(Math.floor(ms / MINUTE_MS))
+const MINUTE_MS = 60_000
+
+type Expiring = Pick<Table<object, 'minute'>, 'valuesOf' | 'keysBy'>
+
+/** Keys of the rows, indexed by `minuteOf` their expiry, that have expired before `until`, which is a whole minute. ms */
+export const expiredKeys = (table: Expiring, until: number): string[] =>
+  [...table.valuesOf('minute')]
+    .filter((minute) => Number(minute) * MINUTE_MS < until)
+    .flatMap((minute) => table.keysBy('minute', minute))
 
 function addKey(keys: Map<string, Set<string>>, value: string, key: string): void {
   const found = keys.get(value)

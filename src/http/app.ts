@@ -1,8 +1,8 @@
 /** The sitemap: every router, and what holds for all of them. */
 
 import type { BlockList } from 'node:net'
-import type { Duplex } from 'node:stream'
 import cors from '@koa/cors'
+import type Router from '@koa/router'
 import Koa, { type Context, type Middleware } from 'koa'
 import helmet from 'koa-helmet'
 import { newId } from '../ledger/ids.ts'
@@ -18,28 +18,38 @@ import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
 import { parseBody } from './parse.ts'
 import { peopleRoutes } from './people.ts'
-import { pluginRoutes } from './plugin.ts'
+import { legalRoutes, pluginRoutes } from './plugin.ts'
 import type { Deps } from './settings.ts'
 import { todoRoutes } from './todos.ts'
+
+/** A router, who reads its answers, and whether the origins of `CORS_ORIGINS` may. */
+type Place = { readonly router: Router; readonly surface: Surface; readonly isShared?: true }
+
+/** Who reads an answer: the OAuth client, the API's caller, or a person. */
+type Surface = 'oauth' | 'api' | 'page'
+
+const sitemap = (deps: Deps): readonly Place[] => [
+  { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
+  { router: healthRoutes(deps), surface: 'api' },
+  { router: pluginRoutes(deps), surface: 'api', isShared: true },
+  { router: legalRoutes(deps), surface: 'page', isShared: true },
+  { router: metadataRoutes(deps), surface: 'api', isShared: true },
+  { router: tokenRoutes(deps), surface: 'oauth' },
+  { router: authorizeRoutes(deps), surface: 'page' },
+  { router: peopleRoutes(deps), surface: 'page' },
+]
 
 /** @param trustedProxies whose `X-Forwarded-For` is believed */
 export function createApp(deps: Deps, trustedProxies: BlockList): Koa {
   const app = new Koa()
+  const places = sitemap(deps)
+  const placeOf = placeFinder(places)
   app.use(identifyAndLog(deps, trustedProxies))
   app.use(securityHeaders(deps))
-  app.use(answerFailures(deps))
-  app.use(crossOrigin(deps))
+  app.use(answerFailures(deps, placeOf))
+  app.use(crossOrigin(deps, placeOf))
   app.use(parseBody)
-  const routers = [
-    todoRoutes(deps), // First, since it is what most requests are for.
-    healthRoutes(deps),
-    pluginRoutes(deps),
-    metadataRoutes(deps),
-    tokenRoutes(deps),
-    authorizeRoutes(deps),
-    peopleRoutes(deps),
-  ]
-  for (const router of routers) app.use(router.routes())
+  for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
   app.on('error', (error) => deps.log.error({ err: error }, 'a response failed'))
@@ -63,23 +73,24 @@ const identifyAndLog =
 const loggedPath = (ctx: Context & { _matchedRoute?: unknown }): string =>
   String(ctx._matchedRoute ?? ctx.path.replace(/^\/todos\/[^/]+/, '/todos/:username')).slice(0, 200)
 
-/** Who reads an answer: the OAuth client, the API's caller, or a person. */
-type Surface = 'oauth' | 'api' | 'page'
+type PlaceOf = (ctx: Context) => Pick<Place, 'surface' | 'isShared'>
 
-function surfaceOf(ctx: Context): Surface {
-  if (ctx.path.startsWith('/auth/')) return 'oauth'
-  if (/^\/(todos|\.well-known)\//.test(ctx.path)) return 'api'
-  if (/^\/(oauth|login|signup|logout|legal)?$|^\/oauth\//.test(ctx.path)) return 'page'
-  return ctx.accepts('json', 'html') === 'html' ? 'page' : 'api'
+/** What begins as a router's paths do is that router's, whether a route is there or not; the rest is whoever asks. */
+function placeFinder(places: readonly Place[]): PlaceOf {
+  const firstSegment = (path: string): string => (path === '/' ? '/' : (path.split('/', 2)[1] ?? ''))
+  const known = new Map<string, Place>()
+  for (const place of places) for (const { path } of place.router.stack) known.set(firstSegment(String(path)), place)
+  return (ctx) =>
+    known.get(firstSegment(ctx.path)) ?? { surface: ctx.accepts('json', 'html') === 'html' ? 'page' : 'api' }
 }
 
 /** Answers what went wrong, for whoever reads it. */
 const answerFailures =
-  ({ log, settings }: Deps): Middleware =>
+  ({ log, settings }: Deps, placeOf: PlaceOf): Middleware =>
   async (ctx, next) => {
     const isReadable = hasReadableTarget(ctx)
     if (!isReadable) ctx.url = '/' // Nothing after this is to stumble over it.
-    const surface = surfaceOf(ctx)
+    const { surface } = placeOf(ctx)
     if (surface === 'oauth') {
       // RFC 6749 §5.1: nothing of the token endpoint may be kept.
       ctx.set('Cache-Control', 'no-store')
@@ -87,6 +98,9 @@ const answerFailures =
     }
     try {
       if (!isReadable) throw new Refused('request_malformed')
+      // RFC 9112 §3.2: a request of HTTP/1.1 without Host is answered with 400.
+      if (ctx.req.headers.host === undefined && ctx.req.httpVersion === '1.1')
+        throw new Refused('request_malformed', 'The Host header is missing.')
       await next()
       if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
@@ -148,7 +162,7 @@ const securityHeaders = ({ settings }: Deps): Middleware =>
   })
 
 /** The plugin's documents and the API may be read by the named origins; pages and OAuth by none. */
-function crossOrigin({ settings }: Deps): Middleware {
+function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
   const allow = cors({
     origin: (ctx) => (settings.corsOrigins.includes(ctx.get('origin')) ? ctx.get('origin') : ''),
     allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
@@ -157,35 +171,5 @@ function crossOrigin({ settings }: Deps): Middleware {
     // ChatGPT's page may ask a Daybook on the same machine or network.
     privateNetworkAccess: true,
   })
-  return (ctx, next) =>
-    /^\/(todos\/|\.well-known\/|openapi\.(yaml|json)$|logo\.png$|legal$)/.test(ctx.path) ? allow(ctx, next) : next()
-}
-
-/**
- * Answers what Node could not read as HTTP, as a `clientError` handler: it never becomes a request.
- * @param now ms since 1970
- */
-export function answerUnparsed(error: NodeJS.ErrnoException, socket: Duplex, now: number): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy()
-    return
-  }
-  const [status, reason, word] = unparsed[error.code ?? ''] ?? [400, 'Bad Request', 'invalid_request']
-  const request = newId(now)
-  const body = JSON.stringify({ error: word, message: 'The request could not be read.', request_id: request })
-  const headers = {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-    'X-Request-Id': request,
-    Connection: 'close',
-  }
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}\r\n${body}`)
-}
-
-const unparsed: { readonly [code: string]: readonly [number, string, string] } = {
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'too_large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'request_timeout'],
+  return (ctx, next) => (placeOf(ctx).isShared ? allow(ctx, next) : next())
 }

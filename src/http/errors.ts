@@ -1,17 +1,21 @@
 /** Inside we say why; outside we say what the reader may know: reason → status and word, one table per surface. */
 import type { Context } from 'koa'
+import { type AuthorizeReason, SCOPE_NAMES } from '../domain/consents.ts'
 import type { Reason } from '../domain/shape.ts'
 import type { Refused } from '../ledger/ledger.ts'
 
 type Answer = readonly [status: number, word: string, sentence: string]
 type Table = { readonly [R in Reason]: Answer }
 
+/** What does not come up there. If it does, it is a bug, and looks like one. */
+const NEVER: Answer = [500, 'server_error', 'Something went wrong inside Daybook.']
 const UNAVAILABLE = 'The book cannot be written at the moment. Nothing was changed; try again shortly.'
 
 /** The API and the pages: a word for programs, a sentence for people. */
 const plain: Table = {
   request_malformed: [400, 'invalid_request', 'The request could not be read.'],
   parameter_missing: [400, 'invalid_request', 'Something is missing in the request.'],
+  parameter_repeated: [400, 'invalid_request', 'Something is given more than once in the request.'],
   request_too_large: [413, 'too_large', 'The request is larger than Daybook takes.'],
   media_type_unsupported: [
     415,
@@ -40,11 +44,12 @@ const plain: Table = {
   client_unknown: [400, 'client_unknown', 'The app that sent you here is not known to this Daybook.'],
   client_unauthenticated: [401, 'invalid_client', 'Client authentication failed.'],
   client_name_invalid: [400, 'invalid_client_name', 'A client name is 1 to 60 printable characters.'],
+  client_id_taken: [409, 'client_id_taken', 'That client ID belongs to another client.'],
   secret_from_settings: [409, 'secret_from_settings', 'That secret is set by OPENAI_CLIENT_SECRET: change it there.'],
   redirect_invalid: [
     400,
     'invalid_redirect_uri',
-    'A callback is an absolute https URL (http on loopback) without fragment.',
+    'A callback is an absolute https URL (http on loopback) as a browser writes it, without fragment, user name or answer.',
   ],
   redirect_unregistered: [
     400,
@@ -59,7 +64,12 @@ const plain: Table = {
   ],
   redirect_already_allowed: [409, 'redirect_already_allowed', 'That callback is allowed already.'],
   consent_unknown: [403, 'consent_unknown', 'This request was answered already, or it is too old.'],
+  consent_denied: NEVER,
   decision_missing: [400, 'invalid_request', 'Please choose one of the two buttons.'],
+  response_type_unsupported: NEVER,
+  state_too_long: NEVER,
+  challenge_method_unsupported: NEVER,
+  challenge_malformed: NEVER,
   grant_type_unsupported: [400, 'unsupported_grant_type', 'That grant type is not supported.'],
   grant_type_foreign: [400, 'unauthorized_client', 'That grant type is not for this client.'],
   scope_invalid: [400, 'invalid_scope', 'That scope is unknown or wider than what was granted.'],
@@ -69,6 +79,7 @@ const plain: Table = {
   client_mismatch: [400, 'invalid_grant', 'That grant is not valid.'],
   redirect_mismatch: [400, 'invalid_grant', 'That grant is not valid.'],
   verifier_mismatch: [400, 'invalid_grant', 'That grant is not valid.'],
+  resource_foreign: NEVER,
   resource_mismatch: [400, 'invalid_target', 'That resource is not the one of the grant.'],
   refresh_unknown: [400, 'invalid_grant', 'That grant is not valid.'],
   refresh_expired: [400, 'invalid_grant', 'That grant is not valid.'],
@@ -99,6 +110,7 @@ const INVALID_GRANT: Answer = [
   'invalid_grant',
   'The code or token is invalid, expired, revoked or was issued to another client.',
 ]
+const INVALID_CLIENT: Answer = [401, 'invalid_client', 'Client authentication failed.']
 const INVALID_REQUEST: Answer = [
   400,
   'invalid_request',
@@ -107,28 +119,86 @@ const INVALID_REQUEST: Answer = [
 
 /** The token endpoint: the bare words of RFC 6749 §5.2. All that is wrong with a grant looks the same from outside. */
 const oauth: Table = {
-  ...plain,
   request_malformed: INVALID_REQUEST,
   parameter_missing: INVALID_REQUEST,
-  route_unknown: [404, 'invalid_request', 'There is nothing here.'],
-  method_not_allowed: [405, 'invalid_request', 'That method is not allowed here; Allow says which are.'],
+  parameter_repeated: INVALID_REQUEST,
   request_too_large: [413, 'invalid_request', 'The request is larger than Daybook takes.'],
   media_type_unsupported: [
     400,
     'invalid_request',
     'The body must be a UTF-8 form or JSON, and say so in Content-Type.',
   ],
+  route_unknown: [404, 'invalid_request', 'There is nothing here.'],
+  method_not_allowed: [405, 'invalid_request', 'That method is not allowed here; Allow says which are.'],
   book_unavailable: [503, 'temporarily_unavailable', UNAVAILABLE],
-  client_unknown: [401, 'invalid_client', 'Client authentication failed.'],
+  client_unknown: INVALID_CLIENT,
+  client_unauthenticated: INVALID_CLIENT,
+  grant_type_unsupported: [400, 'unsupported_grant_type', 'That grant type is not supported.'],
+  grant_type_foreign: [400, 'unauthorized_client', 'That grant type is not for this client.'],
+  scope_invalid: [400, 'invalid_scope', 'That scope is unknown or wider than what was granted.'],
   code_unknown: INVALID_GRANT,
   code_expired: INVALID_GRANT,
   code_replayed: INVALID_GRANT,
   client_mismatch: INVALID_GRANT,
   redirect_mismatch: INVALID_GRANT,
   verifier_mismatch: INVALID_GRANT,
+  // RFC 8707 §2.
+  resource_mismatch: [400, 'invalid_target', 'That resource is not the one of the grant.'],
   refresh_unknown: INVALID_GRANT,
   refresh_expired: INVALID_GRANT,
   refresh_replayed: INVALID_GRANT,
+  form_foreign: NEVER,
+  username_invalid: NEVER,
+  username_taken: NEVER,
+  email_invalid: NEVER,
+  email_taken: NEVER,
+  password_length: NEVER,
+  credentials_wrong: NEVER,
+  signup_closed: NEVER,
+  session_ended: NEVER,
+  user_unknown: NEVER,
+  user_already_revoked: NEVER,
+  user_not_revoked: NEVER,
+  client_name_invalid: NEVER,
+  client_id_taken: NEVER,
+  secret_from_settings: NEVER,
+  redirect_invalid: NEVER,
+  redirect_unregistered: NEVER,
+  redirect_waiting: NEVER,
+  redirect_waiting_full: NEVER,
+  redirect_already_allowed: NEVER,
+  consent_unknown: NEVER,
+  consent_denied: NEVER,
+  decision_missing: NEVER,
+  response_type_unsupported: NEVER,
+  state_too_long: NEVER,
+  challenge_method_unsupported: NEVER,
+  challenge_malformed: NEVER,
+  resource_foreign: NEVER,
+  token_missing: NEVER,
+  token_unknown: NEVER,
+  scope_insufficient: NEVER,
+  list_invalid: NEVER,
+  list_foreign: NEVER,
+  list_full: NEVER,
+  todo_text_invalid: NEVER,
+  todo_too_long: NEVER,
+  todo_index_invalid: NEVER,
+  todo_index_unknown: NEVER,
+  todo_differs: NEVER,
+}
+
+/** The authorization endpoint's answers to the client: the words of RFC 6749 §4.1.2.1 and RFC 8707 §2. */
+export const authorizeErrors: { readonly [R in AuthorizeReason]: readonly [word: string, description: string] } = {
+  parameter_repeated: ['invalid_request', 'a parameter is given more than once'],
+  parameter_missing: ['invalid_request', 'response_type is missing'],
+  response_type_unsupported: ['unsupported_response_type', 'only response_type=code is supported'],
+  state_too_long: ['invalid_request', 'state is longer than 4096 characters'],
+  scope_invalid: ['invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`],
+  challenge_method_unsupported: ['invalid_request', 'code_challenge_method must be S256'],
+  challenge_malformed: ['invalid_request', 'code_challenge must be 43 characters of base64url'],
+  resource_foreign: ['invalid_target', 'resource is not served here'],
+  consent_denied: ['access_denied', 'The user said no.'],
 }
 
 /** What a refusal says to a person. */

@@ -2,6 +2,9 @@
 import Router from '@koa/router'
 import type { Deps } from './settings.ts'
 
+/** Where the book lies is for the log, not for whoever asks. */
+const withoutPaths = (text: string): string => text.replaceAll(/\/[^\s:'"]+/g, '…')
+
 export function healthRoutes({ ledger }: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
   router.get('/healthz', (ctx) => {
@@ -14,7 +17,7 @@ export function healthRoutes({ ledger }: Deps): Router {
     ctx.status = status.writable ? 200 : 503
     ctx.body = status.writable
       ? { status: 'ready', seq: ledger.head.seq }
-      : { status: 'read-only', reason: 'The book cannot be written; the log says why. Trying again every second.' }
+      : { status: 'read-only', reason: `The book cannot be written: ${withoutPaths(status.reason)}` }
   })
   return router
 }

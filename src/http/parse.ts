@@ -50,7 +50,30 @@ export function jsonObject(ctx: Context): { readonly [member: string]: unknown }
   const { body } = ctx.request
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new Refused('request_malformed', 'The body must be a JSON object.')
+  const twice = repeatedMember(String(ctx.request.rawBody ?? ''))
+  if (twice !== undefined) throw new Refused('parameter_repeated', `${printable(twice)} is given more than once.`)
   return body as { readonly [member: string]: unknown }
+}
+
+/** A string, or a sign that opens, closes or parts, in JSON that is known to be well-formed. */
+const JSON_PARTS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g
+
+/** The first member that a JSON object has twice: one reader would take the first, another the last (RFC 8259 §4). */
+function repeatedMember(json: string): string | undefined {
+  const names = new Set<string>()
+  let depth = 0
+  let text = ''
+  for (const [part] of json.matchAll(JSON_PARTS)) {
+    if (part === '{' || part === '[') depth++
+    else if (part === '}' || part === ']') depth--
+    else if (part !== ':') text = part
+    else if (depth === 1) {
+      const name: string = JSON.parse(text)
+      if (names.has(name)) return name
+      names.add(name)
+    }
+  }
+  return undefined
 }
 
 /** Every value of every parameter of a query, decoded. @throws {Refused} `request_malformed` for what is no encoding */
@@ -83,7 +106,7 @@ export function formFields(ctx: Context): Map<string, string> {
 function exactlyOne(parameters: Map<string, string[]>): Map<string, string> {
   return new Map(
     [...parameters].map(([name, values]) => {
-      if (values.length > 1) throw new Refused('request_malformed', `${printable(name)} is given more than once.`)
+      if (values.length > 1) throw new Refused('parameter_repeated', `${printable(name)} is given more than once.`)
       return [name, values[0]!]
     }),
   )

@@ -18,7 +18,16 @@ import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
 import { hashPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
-import { clearSession, newSession, requireOwnForm, requireSameSite, setSession, signedIn, tokenFor } from './session.ts'
+import {
+  clearSession,
+  newSession,
+  requireOwnForm,
+  requireSameSite,
+  sessionBefore,
+  setSession,
+  signedIn,
+  tokenFor,
+} from './session.ts'
 import type { Deps } from './settings.ts'
 
 export function peopleRoutes(deps: Deps): Router {
@@ -167,42 +176,30 @@ export async function addUser(ledger: Ledger, who: ReturnType<typeof by>, input:
 }
 
 /** A session for somebody who has just registered. */
-async function startSession(ctx: Context, { ledger, settings }: Deps, user: string): Promise<void> {
-  const { cookie, session } = newSession()
-  const input = {
-    user,
-    passwordRight: true,
-    passwordChanges: 0,
-    session,
-    expiresAt: ledger.now() + settings.sessionTtlMs,
-  }
-  await ledger.transact(by(ctx, { kind: 'user', id: user }), (state) => signIn(state, input))
-  setSession(ctx, settings, cookie)
-}
+const startSession = (ctx: Context, deps: Deps, user: string): Promise<void> =>
+  beginSession(ctx, deps, { user, passwordRight: true, passwordChanges: 0 })
 
 /**
  * A session for whoever has that password. What is wrong does not show, neither in the answer nor in the time.
  * @throws {Refused} `credentials_wrong`, `password_length`
  */
-async function signInWith(
-  ctx: Context,
-  { ledger, settings }: Deps,
-  identifier: string,
-  password: string,
-): Promise<void> {
+async function signInWith(ctx: Context, deps: Deps, identifier: string, password: string): Promise<void> {
+  const { ledger } = deps
   // Nothing longer is hashed; nothing shorter can be right, but that is not told before it was tried.
   if (isTooLong(password)) throw new Refused('password_length')
   const user = await ledger.read((state) => findUser(state, identifier))
   const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
+  await beginSession(ctx, deps, { user: user?.id, passwordRight, passwordChanges: user?.passwordChanges ?? 0 })
+}
+
+type Claim = { user: string | undefined; passwordRight: boolean; passwordChanges: number }
+
+/** @throws {Refused} `credentials_wrong` */
+async function beginSession(ctx: Context, { ledger, settings }: Deps, claim: Claim): Promise<void> {
   const { cookie, session } = newSession()
-  const input = {
-    user: user?.id,
-    passwordRight,
-    passwordChanges: user?.passwordChanges ?? 0,
-    session,
-    expiresAt: ledger.now() + settings.sessionTtlMs,
-  }
-  const who = by(ctx, passwordRight && user !== undefined ? { kind: 'user', id: user.id } : ANONYMOUS)
-  await ledger.transact(who, (state) => signIn(state, input))
+  const input = { ...claim, session, sessionTtlMs: settings.sessionTtlMs, before: sessionBefore(ctx, settings) }
+  const { user, passwordRight } = claim
+  const who = by(ctx, passwordRight && user !== undefined ? { kind: 'user', id: user } : ANONYMOUS)
+  await ledger.transact(who, (state, now) => signIn(state, input, now))
   setSession(ctx, settings, cookie)
 }

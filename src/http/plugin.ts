@@ -36,6 +36,12 @@ export function pluginRoutes({ settings }: Deps): Router {
       else ctx.body = body
     })
   }
+  return router
+}
+
+/** The page that the manifest calls `legal_info_url`. */
+export function legalRoutes({ settings }: Deps): Router {
+  const router = new Router({ sensitive: true, strict: true })
   router.get('/legal', (ctx) => sendPage(ctx, legalPage(settings)))
   return router
 }

@@ -26,11 +26,16 @@ function setCookie(ctx: Context, settings: Settings, name: string, value: string
 export type SignedIn = { readonly session: string; readonly user: User }
 
 export async function signedIn(ctx: Context, { ledger, settings }: Deps): Promise<SignedIn | undefined> {
-  const cookie = ctx.cookies.get(cookieName(settings, 'session'))
-  if (cookie === undefined) return undefined
-  const session = digest(cookie)
+  const session = sessionBefore(ctx, settings)
+  if (session === undefined) return undefined
   const user = await ledger.read((state, now) => sessionUser(state, session, now))
   return user === undefined ? undefined : { session, user }
+}
+
+/** What the browser came with, live or not: it ends when somebody signs in with the same browser. */
+export function sessionBefore(ctx: Context, settings: Settings): string | undefined {
+  const cookie = ctx.cookies.get(cookieName(settings, 'session'))
+  return cookie === undefined ? undefined : digest(cookie)
 }
 
 /** A session is always a new one: whatever cookie came before is not taken over. */

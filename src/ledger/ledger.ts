@@ -1,6 +1,6 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
 import { join } from 'node:path'
-import { type Event, evolve, initial, type State, sweep } from '../domain/domain.ts'
+import { dropExpired, type Event, evolve, initial, type State } from '../domain/domain.ts'
 import type { Actor, Decision, Fact, Reason, Recorded, Trace, Via } from '../domain/shape.ts'
 import { Sight } from '../domain/table.ts'
 import { userKeyName } from '../domain/users.ts'
@@ -85,6 +85,7 @@ export class Ledger {
   #writer: Promise<void> | undefined
   #recovery: Promise<void> | undefined
   #closed = false
+  #isAnnounced = false
 
   private constructor(options: LedgerOptions, book: Book) {
     this.#options = options
@@ -93,17 +94,19 @@ export class Ledger {
 
   /**
    * Opens the book, or begins one. Costs what is alive, not what has happened.
-   * @param announce whether to record that it was opened, as a server does
    * @param mustExist whether to refuse where there is no book, instead of beginning one
    * @throws {BookUnusable} with a message that says what is wrong and what to do
    */
-  static async open(options: LedgerOptions, { announce = false, mustExist = false } = {}): Promise<Ledger> {
+  static async open(options: LedgerOptions, { mustExist = false } = {}): Promise<Ledger> {
     const ledger = new Ledger(options, await load(options.directory, mustExist))
-    if (announce || ledger.head.seq === 0) await ledger.#announce()
+    if (ledger.head.seq === 0) await ledger.announce()
     return ledger
   }
 
-  async #announce(): Promise<void> {
+  /** Records that the book was opened, once: a new book begins with that, and a server says so when it serves. */
+  async announce(): Promise<void> {
+    if (this.#isAnnounced) return
+    this.#isAnnounced = true
     const data = { version: this.#options.version }
     await this.transact(SYSTEM, () => ({ facts: [{ type: 'BookOpened', data }], result: undefined }))
   }
@@ -155,11 +158,9 @@ export class Ledger {
     return seen
   }
 
-  /** Drops what has expired from the rows, in memory and on disk. */
+  /** Lets go of what has expired, some rows at a time, so that nobody waits for all of them. */
   async sweep(): Promise<void> {
-    if (!this.status.writable) return
-    this.#gather(() => sweep(this.#book.state, this.now()))
-    await this.#durable(2)
+    while (this.status.writable) if (!(await this.transact(SYSTEM, dropExpired))) return
   }
 
   /** Events as the book has them, their sealed text ready to be opened. Durable ones only. */
@@ -353,7 +354,7 @@ async function load(directory: string, mustExist: boolean): Promise<Book> {
 /** Verifies what came after the last start: the book is as long as the witness says, and its chain holds. */
 async function verifyEnd(log: Log, head: Head, witness: Head | undefined, path: string): Promise<void> {
   const verified = await log.verified()
-  // The first batch holds one event. A longer book has had its witness, so somebody took it away.
+  // A first start that was cut off leaves one event, BookOpened, at most. A longer book has had its witness.
   if (witness === undefined && head.seq > 1)
     throw new BookUnusable(
       `${path} is missing or empty, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +

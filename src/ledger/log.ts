@@ -1,6 +1,8 @@
 /** The log on disk: events by `seq`, the rows they made and the vault, in one LevelDB. The one door to `level`. */
 import {
+  accessSync,
   chmodSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -21,6 +23,11 @@ export type Change = readonly [key: string, value: string | undefined]
 /** The book is there but must not be used: it is damaged, somebody else's, or not a book. The message says which. */
 export class BookUnusable extends Error {
   override name = 'BookUnusable'
+}
+
+/** Another process holds the book. */
+export class BookInUse extends BookUnusable {
+  override name = 'BookInUse'
 }
 
 /** The format of what is on disk. A book of another format is refused, never half-read. */
@@ -181,6 +188,7 @@ export type Span = {
 function ownDirectory(directory: string): string {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
     return realpathSync(directory)
   } catch (error) {
     throw new BookUnusable(`${directory} cannot be a DATA_DIR: ${(error as Error).message}`)
@@ -211,7 +219,7 @@ async function openDatabase(db: Level<string, string>, directory: string): Promi
     await db.open()
   } catch (error) {
     const cause = (error as Error).cause as { code?: string; message?: string } | undefined
-    if (cause?.code === 'LEVEL_LOCKED') throw new BookUnusable(`${directory} is in use${holder(directory)}`)
+    if (cause?.code === 'LEVEL_LOCKED') throw new BookInUse(`${directory} is in use${holder(directory)}`)
     throw new BookUnusable(`${directory} cannot be opened: ${cause?.message ?? (error as Error).message}`)
   }
 }

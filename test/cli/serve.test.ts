@@ -12,6 +12,7 @@ import {
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import test from 'ava'
+import { Ledger } from '../../src/ledger/ledger.ts'
 import { bookOf, daybook, eventsOf, freePort, type Home, newHome, rowsOf, run, type Serving, serve } from '../_serve.ts'
 import { ClientSide, person } from '../_support.ts'
 
@@ -46,6 +47,35 @@ test('a port in use: 2, one line that names APP_PORT, and the directory is free 
   t.regex(stderr, new RegExp(`^daybook: APP_PORT: [^\n]*${first.port}[^\n]* in use[^\n]*\n$`))
   await serve(t, home)
   t.is((await fetch(`${first.url}/readyz`)).status, 200)
+})
+
+test('a start that fails on its port leaves no event, however often it is tried', async (t) => {
+  const first = await serve(t, await newHome(t))
+  const home = await newHome(t, { APP_PORT: String(first.port) })
+  t.like(await daybook(home, 'client show chatgpt'), { code: 0 })
+  const before = (await bookOf(home)).length
+  for (const _ of [1, 2]) t.like(await daybook(home, 'serve'), { code: 2 })
+  t.is((await bookOf(home)).length, before)
+})
+
+test('OPENAI_CLIENT_ID may not be another client’s: one line, nothing changed', async (t) => {
+  const home = await newHome(t)
+  await daybook(home, 'client show chatgpt')
+  const added = await daybook(home, 'client add --name Other --redirect https://o.example/cb -o json')
+  const other = JSON.parse(added.stdout)
+  const before = (await bookOf(home)).length
+  const refused = await daybook(home, 'serve', { env: { OPENAI_CLIENT_ID: other.client_id } })
+  const text = `daybook: OPENAI_CLIENT_ID: another client is called ${other.client_id} already\n`
+  t.like(refused, { code: 2, stderr: text })
+  t.is((await bookOf(home)).length, before)
+})
+
+test('a command given while a server is about to stop waits for the book', async (t) => {
+  const home = await newHome(t)
+  const ledger = await Ledger.open({ directory: home.data, clock: Date.now, version: 'test' })
+  const asked = daybook(home, 'user list')
+  setTimeout(() => void ledger.close(), 700)
+  t.like(await asked, { code: 0 })
 })
 
 test('after kill -9 its socket and lock are left behind, and harm nobody', async (t) => {

@@ -1,5 +1,5 @@
 /** What domain tests stand on: a state that given facts have made, and decisions that are taken into it. */
-import { type Event, evolve, initial, type State } from '../../src/domain/domain.ts'
+import { dropExpired, type Event, evolve, initial, type State } from '../../src/domain/domain.ts'
 import type { Actor, Decision, Fact, Recorded } from '../../src/domain/shape.ts'
 
 /** Noon, when every history begins. ms since 1970. */
@@ -29,6 +29,14 @@ export class History {
   /** Takes what a decision leaves into the history, also what a refusal leaves. Gives the decision. */
   when<F extends Fact, T>(decision: Decision<F, T>): Decision<F, T> {
     return this.given(...(decision.facts as unknown as Event[])) && decision
+  }
+
+  /** What has expired by then is let go of, as the ledger does it. */
+  sweep(now: number): void {
+    for (;;) {
+      const decision = this.when(dropExpired(this.state, now))
+      if (decision.refusal !== undefined || !decision.result) return
+    }
   }
 
   #recorded(fact: Event): Recorded<Event> {
@@ -85,7 +93,7 @@ export type Wanted = { scope?: string; challenge?: string | null; resource?: str
 
 export const consentRequested = (user: string, session: string, request: string, wanted: Wanted = {}): Event => ({
   type: 'ConsentRequested',
-  data: { request, user, session, expiresAt: NOON + 30 * MINUTE, ...ASKED, resource: null, ...wanted },
+  data: { request, user, session, expiresAt: NOON + 30 * MINUTE, replaces: null, ...ASKED, resource: null, ...wanted },
   personal: { state: `state of ${request}` },
 })
 

@@ -13,10 +13,9 @@ import {
   requestRedirect,
   rotateSecret,
   settleChatGpt,
-  sweep,
 } from '../../src/domain/clients.ts'
 import type { Event } from '../../src/domain/domain.ts'
-import { CALLBACK, chatgpt, DAY, History, HOUR, NOON } from './_history.ts'
+import { CALLBACK, chatgpt, DAY, History, HOUR, MINUTE, NOON } from './_history.ts'
 
 const MADE = { clientId: 'made-id', secret: 'made-secret', digest: 'digest of made-secret' }
 const NOTHING = { clientId: undefined, secret: undefined, redirects: [], made: MADE }
@@ -268,9 +267,9 @@ test('3. at most 20 callbacks wait; after a day they are forgotten and leave the
   }
   t.deepEqual(ask(20), { facts: [], refusal: 'redirect_waiting_full' })
   t.is(ask(0).refusal, 'redirect_waiting', 'one that waits already is told so')
-  sweep(history.state, NOON + DAY - 1)
+  history.sweep(NOON + DAY)
   t.is(waiting(history).length, 20)
-  sweep(history.state, NOON + DAY)
+  history.sweep(NOON + DAY + MINUTE)
   t.deepEqual(waiting(history), [uri(19)])
   t.is(ask(20).facts.length, 1)
   t.deepEqual(uris(history), [CALLBACK], 'what is allowed is not forgotten')

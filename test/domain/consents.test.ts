@@ -5,16 +5,17 @@ import {
   type Asked,
   DEFAULT_SCOPE,
   denyConsent,
+  type Examined,
   examineRequest,
   grantConsent,
   normalizeScope,
   requestConsent,
   scopeWords,
-  sweep,
 } from '../../src/domain/consents.ts'
 import type { Event } from '../../src/domain/domain.ts'
 import { signOut } from '../../src/domain/sessions.ts'
 import type { Reason } from '../../src/domain/shape.ts'
+import { authorizeErrors } from '../../src/http/errors.ts'
 import { CALLBACK, chatgpt, consentRequested, History, keysOf, MINUTE, NOON, registered, signedIn } from './_history.ts'
 
 const AUDIENCES = ['https://todo.example.org', 'https://todo.example.org/']
@@ -103,6 +104,7 @@ const toClient: [string, Parameters, string][] = [
   ['9. code_challenge_method twice', { code_challenge_method: ['S256', 'plain'] }, 'invalid_request'],
   ['9. resource twice', { resource: AUDIENCES }, 'invalid_request'],
   ['9. any other parameter twice', { nonce: ['a', 'b'] }, 'invalid_request'],
+  ['2. a state of more than 4 kB', { state: 'x'.repeat(4097) }, 'invalid_request'],
   ['10. an unknown scope', { scope: 'todos:admin' }, 'invalid_scope'],
   ['10. one of them unknown', { scope: 'todos:read x' }, 'invalid_scope'],
   ['10. a scope in another case', { scope: 'TODOS:READ' }, 'invalid_scope'],
@@ -127,15 +129,21 @@ const toClient: [string, Parameters, string][] = [
 ]
 for (const [name, changed, error] of toClient)
   test(`${name}: ${error}, told to the client with its state`, (t) => {
-    const { description, ...examined } = examine(changed) as { description: string }
-    t.deepEqual(examined, { error, redirectUri: CALLBACK, state: 's1' } as object)
+    const { refusal, ...examined } = examine(changed) as Extract<Examined, { refusal: unknown }>
+    t.deepEqual(examined, {
+      redirectUri: CALLBACK,
+      state: 's1',
+      ...('state' in changed && { state: changed.state }),
+    } as object)
+    const [word, description] = authorizeErrors[refusal]
+    t.is(word, error)
     // RFC 6749 §4.1.2.1: error_description is %x20-21 / %x23-5B / %x5D-7E.
     t.regex(description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)
   })
 
 test('9. state twice: invalid_request, and neither is given back', (t) => {
-  const { error, state } = examine({ state: ['s1', 's2'] }) as { error: string; state: string | null }
-  t.deepEqual([error, state], ['invalid_request', null])
+  const examined = examine({ state: ['s1', 's2'] })
+  t.deepEqual(examined, { refusal: 'parameter_repeated', redirectUri: CALLBACK, state: null })
 })
 
 const good: [string, Parameters, Partial<Asked>][] = [
@@ -160,7 +168,7 @@ for (const [name, changed, asked] of good)
   })
 
 test('2. state is kept byte for byte; without one there is none', (t) => {
-  for (const state of ['%2B', 'ä+ \u{1f4a5}', 'x'.repeat(2048), '<script>', '"'])
+  for (const state of ['%2B', 'ä+ \u{1f4a5}', 'x'.repeat(4096), '<script>', '"'])
     t.is((examine({ state }) as { state: string }).state, state)
   t.is((examine({ state: undefined }) as { state: string | null }).state, null)
 })
@@ -177,10 +185,10 @@ test('a scope in its order, and in words', (t) => {
 const EXPIRES = NOON + 30 * MINUTE
 const asked = (): History =>
   twoClients().given(registered('alice'), registered('bob'), signedIn('alice', 's1'), signedIn('bob', 's2'))
-const ANSWER = { request: 'r1', session: 's1', grant: 'g1', code: 'c1', codeExpiresAt: NOON + MINUTE }
+const ANSWER = { request: 'r1', session: 's1', grant: 'g1', code: 'c1', codeTtlMs: MINUTE }
 
 test('56. who was signed out meanwhile is not asked any more', (t) => {
-  const input = { request: 'r1', user: 'alice', session: 's1', asked: ASKED, state: null, expiresAt: EXPIRES }
+  const input = { request: 'r1', user: 'alice', session: 's1', asked: ASKED, state: null, ttlMs: 30 * MINUTE }
   const ended = { facts: [], refusal: 'session_ended' } as const
   const history = twoClients().given(registered('alice'), registered('bob'))
   t.deepEqual(requestConsent(history.state, input, NOON), ended, 'no session')
@@ -198,9 +206,17 @@ test('19. the request is kept as it was examined; its state only as personal tex
     user: 'alice',
     session: 's1',
     asked: { ...ASKED, challenge: CHALLENGE },
-    expiresAt: EXPIRES,
+    ttlMs: 30 * MINUTE,
   }
-  const data = { request: 'r1', user: 'alice', session: 's1', expiresAt: EXPIRES, ...ASKED, challenge: CHALLENGE }
+  const data = {
+    request: 'r1',
+    user: 'alice',
+    session: 's1',
+    expiresAt: EXPIRES,
+    replaces: null,
+    ...ASKED,
+    challenge: CHALLENGE,
+  }
   t.deepEqual(history.when(requestConsent(history.state, { ...input, state: 'x%2B' }, NOON)), {
     facts: [{ type: 'ConsentRequested', data, personal: { state: 'x%2B' } }],
     result: undefined,
@@ -270,10 +286,15 @@ test('what ends an open consent: its callback withdrawn, its session signed out'
   t.is(grantConsent(history.state, { ...ANSWER, request: 'r2', session: 's2' }, NOON).refusal, 'consent_unknown')
 })
 
-/** Eleven requests of one session, in the order of `ids`; which of them are still open. */
+const ask = (history: History, session: string, request: string) =>
+  history.when(
+    requestConsent(history.state, { request, user: 'alice', session, asked: ASKED, state: null, ttlMs: MINUTE }, NOON),
+  )
+
+/** Requests of one session, in the order of `ids`; which of them are still open. */
 const openOf = (ids: readonly string[]): string[] => {
   const history = asked().given(consentRequested('bob', 's2', 'of bob'))
-  for (const id of ids) history.given(consentRequested('alice', 's1', id))
+  for (const id of ids) ask(history, 's1', id)
   return keysOf(history.state.consents)
 }
 
@@ -284,7 +305,7 @@ test('113. a session has ten requests open; the oldest gives way, and no other s
 
 test('113. ten requests of one session leave room for those of another one of the same user', (t) => {
   const history = asked().given(signedIn('alice', 's1b'), consentRequested('alice', 's1b', 'r0'))
-  for (let i = 1; i <= 10; i++) history.given(consentRequested('alice', 's1', `r${i}`))
+  for (let i = 1; i <= 10; i++) ask(history, 's1', `r${i}`)
   t.is(history.state.consents.size, 11)
 })
 
@@ -295,9 +316,9 @@ test('113, 116. the oldest is the one that stands first in the book, also when t
 
 test('113. a sweep drops expired requests, and only those', (t) => {
   const history = asked().given(consentRequested('alice', 's1', 'r1'))
-  sweep(history.state, EXPIRES - 1)
+  history.sweep(EXPIRES + MINUTE - 1)
   t.deepEqual(keysOf(history.state.consents), ['r1'])
-  sweep(history.state, EXPIRES)
+  history.sweep(EXPIRES + MINUTE)
   t.deepEqual(keysOf(history.state.consents), [])
 })
 

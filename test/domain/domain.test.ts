@@ -3,10 +3,20 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import canonicalize from 'canonicalize'
-import { describe, type Event, eventTypes, evolve, initial, sweep, tablesOf } from '../../src/domain/domain.ts'
+import { describe, type Event, eventTypes, evolve, initial, tablesOf } from '../../src/domain/domain.ts'
 import type { Recorded } from '../../src/domain/shape.ts'
 import { type SealedBlob, SealedText, Vault } from '../../src/ledger/vault.ts'
-import { codeIssued, consentRequested, DAY, History, NOON, registered, signedIn, tokenIssued } from './_history.ts'
+import {
+  codeIssued,
+  consentRequested,
+  DAY,
+  History,
+  MINUTE,
+  NOON,
+  registered,
+  signedIn,
+  tokenIssued,
+} from './_history.ts'
 
 const ALICE = '01M7XS1RRJA80HGKBJZ7YE3V34'
 /** The keys of the book that the fixture was taken from. Nothing else was ever sealed with them. */
@@ -36,6 +46,7 @@ const CALLBACK = 'https://chat.openai.com/aip/plugin-8f1c2d3e-0000-4a5b-9c6d-7e8
 /** What each event's sentence must tell, in this order. */
 const tells: { readonly [T in Event['type']]: readonly string[] } = {
   BookOpened: ['opened', '0.1.0'],
+  ExpiredDropped: ['let go', 'expired', '2026-11-20T'],
   ClientRegistered: ['registered', 'ChatGPT', 'first_id'],
   ClientIdChanged: ['client id', 'ChatGPT', 'id_set_by_developer'],
   ClientSecretRotated: ['ChatGPT', 'new secret', 'settings'],
@@ -178,13 +189,14 @@ test('nothing has happened at first', (t) => {
 })
 
 test('113. one sweep drops what has expired in every room', (t) => {
-  const { state } = new History().given(
+  const history = new History().given(
     ...[registered('alice'), signedIn('alice', 's1'), consentRequested('alice', 's1', 'r1')],
     ...[codeIssued('alice', 'c1'), codeIssued('alice', 'c2'), tokenIssued('alice', 'c2')],
   )
-  sweep(state, NOON)
+  const { state } = history
+  history.sweep(NOON)
   const sizes = (): object => Object.fromEntries(tablesOf(state).map(([name, rows]) => [name, rows.size]))
   t.deepEqual(sizes(), { users: 1, clients: 0, sessions: 1, consents: 1, codes: 2, grants: 1, tokens: 2, todos: 0 })
-  sweep(state, NOON + 90 * DAY)
+  history.sweep(NOON + 90 * DAY + MINUTE)
   t.deepEqual(sizes(), { users: 1, clients: 0, sessions: 0, consents: 0, codes: 0, grants: 0, tokens: 0, todos: 0 })
 })

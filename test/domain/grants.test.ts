@@ -1,6 +1,6 @@
 /** Grants: what a code gives, once, and how refresh tokens follow one another. */
 import test from 'ava'
-import { authenticate, type Redeem, redeemCode, sweep } from '../../src/domain/grants.ts'
+import { authenticate, type Redeem, redeemCode } from '../../src/domain/grants.ts'
 import {
   CALLBACK,
   chatgpt,
@@ -181,23 +181,23 @@ test('65. a token bound to a resource is good for exactly that; an unbound one f
 test('113. a sweep drops what has expired: an unused code, an access token, a refresh token, a whole grant', (t) => {
   const history = start().given(codeIssued('alice', 'c1'), codeIssued('alice', 'c2'), tokenIssued('alice', 'c2'))
   const rows = [
-    [MINUTE - 1, ['c1', 'c2'], ['access-c2', 'refresh-c2'], ['grant-c2']],
-    [MINUTE, ['c2'], ['access-c2', 'refresh-c2'], ['grant-c2']],
-    [HOUR, ['c2'], ['refresh-c2'], ['grant-c2']],
-    [30 * DAY, ['c2'], [], ['grant-c2']],
-    [90 * DAY - 1, ['c2'], [], ['grant-c2']],
-    [90 * DAY, [], [], []],
+    [2 * MINUTE - 1, ['c1', 'c2'], ['access-c2', 'refresh-c2'], ['grant-c2']],
+    [2 * MINUTE, ['c2'], ['access-c2', 'refresh-c2'], ['grant-c2']],
+    [HOUR + MINUTE, ['c2'], ['refresh-c2'], ['grant-c2']],
+    [30 * DAY + MINUTE, ['c2'], [], ['grant-c2']],
+    [90 * DAY + MINUTE - 1, ['c2'], [], ['grant-c2']],
+    [90 * DAY + MINUTE, [], [], []],
   ] as const
   const { codes, tokens, grants } = history.state
   for (const [after, ...kept] of rows) {
-    sweep(history.state, NOON + after)
+    history.sweep(NOON + after)
     t.deepEqual([keysOf(codes), keysOf(tokens), keysOf(grants)], kept as unknown as string[][], String(after))
   }
 })
 
 test('39. a redeemed code is remembered as long as what it gave', (t) => {
   const history = start().given(codeIssued('alice', 'c1'), tokenIssued('alice', 'c1'))
-  sweep(history.state, NOON + 89 * DAY)
+  history.sweep(NOON + 89 * DAY)
   const { refusal, facts } = redeemCode(history.state, REDEEM, NOON + 89 * DAY)
   t.deepEqual([refusal, facts[0]?.type], ['code_replayed', 'CodeReplayed'])
 })

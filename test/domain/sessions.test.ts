@@ -1,14 +1,21 @@
 /** Sessions: who gets one, whom it speaks for, and when it ends. */
 import test from 'ava'
-import { sessionUser, signIn, signOut, sweep } from '../../src/domain/sessions.ts'
-import { consentRequested, DAY, History, keysOf, NOON, registered, SECOND, signedIn } from './_history.ts'
+import { sessionUser, signIn, signOut } from '../../src/domain/sessions.ts'
+import { consentRequested, DAY, History, keysOf, MINUTE, NOON, registered, SECOND, signedIn } from './_history.ts'
 
 const EXPIRES = NOON + DAY
-const GOOD = { user: 'alice', passwordRight: true, passwordChanges: 0, session: 's1', expiresAt: EXPIRES }
+const GOOD = {
+  user: 'alice',
+  passwordRight: true,
+  passwordChanges: 0,
+  session: 's1',
+  sessionTtlMs: DAY,
+  before: undefined,
+}
 
 test('14. a good sign-in is a session of that user, recorded', (t) => {
   const history = new History().given(registered('alice'), registered('bob'))
-  t.deepEqual(history.when(signIn(history.state, GOOD)), {
+  t.deepEqual(history.when(signIn(history.state, GOOD, NOON)), {
     facts: [{ type: 'SignedIn', data: { user: 'alice', session: 's1', expiresAt: EXPIRES } }],
     result: undefined,
     keeps: {},
@@ -42,12 +49,12 @@ test('23. a bad sign-in is refused in one word, and recorded with its cause', (t
     ],
   ] as const
   for (const [wrong, data] of rows) {
-    const decision = history.when(signIn(history.state, { ...GOOD, ...wrong }))
+    const decision = history.when(signIn(history.state, { ...GOOD, ...wrong }, NOON))
     t.deepEqual(decision, { facts: [{ type: 'SignInFailed', data }], refusal: 'credentials_wrong' })
     t.deepEqual(keysOf(history.state.sessions), [])
   }
-  t.is(history.when(signIn(history.state, { ...GOOD, user: 'bob-2', passwordChanges: 1 })).refusal, undefined)
-  t.is(history.when(signIn(history.state, { ...GOOD, session: 's2' })).refusal, undefined)
+  t.is(history.when(signIn(history.state, { ...GOOD, user: 'bob-2', passwordChanges: 1 }, NOON)).refusal, undefined)
+  t.is(history.when(signIn(history.state, { ...GOOD, session: 's2' }, NOON)).refusal, undefined)
 })
 
 test('a session holds until its last millisecond and no longer', (t) => {
@@ -59,8 +66,10 @@ test('a session holds until its last millisecond and no longer', (t) => {
 
 test('113. a sweep drops expired sessions, and only those', (t) => {
   const history = new History().given(registered('alice'), signedIn('alice', 'now', EXPIRES))
-  history.given(signedIn('alice', 'soon', EXPIRES + 1), signedIn('bob', 'before', EXPIRES - 1))
-  sweep(history.state, EXPIRES)
+  history.given(signedIn('alice', 'soon', EXPIRES + MINUTE), signedIn('bob', 'before', EXPIRES - 1))
+  history.sweep(EXPIRES + MINUTE - 1)
+  t.deepEqual(keysOf(history.state.sessions), ['now', 'soon'], 'whole minutes go together, when all of them has passed')
+  history.sweep(EXPIRES + MINUTE)
   t.deepEqual(keysOf(history.state.sessions), ['soon'])
   t.deepEqual(history.state.sessions.keysBy('user', 'alice'), ['soon'])
 })
@@ -68,7 +77,7 @@ test('113. a sweep drops expired sessions, and only those', (t) => {
 test('116. a session that was swept or signed out does not come back with the clock', (t) => {
   const history = new History().given(registered('alice'), signedIn('alice', 's1', EXPIRES), signedIn('alice', 's2'))
   history.when(signOut(history.state, 's2'))
-  sweep(history.state, NOON + 3650 * DAY)
+  history.sweep(NOON + 3650 * DAY)
   for (const session of ['s1', 's2']) t.is(sessionUser(history.state, session, NOON - 3600 * SECOND), undefined)
 })
 
@@ -83,6 +92,24 @@ test('signing out ends that session and what was to be consented to in it, and n
   t.is(sessionUser(history.state, 's1', history.now), undefined)
   t.is(sessionUser(history.state, 's2', history.now)?.id, 'alice')
   t.deepEqual(keysOf(history.state.consents), ['r2'])
+})
+
+test('14. signing in again ends the session that the browser had, whoever’s it was, and no other', (t) => {
+  const history = new History().given(registered('alice'), registered('bob'), signedIn('bob', 's1'))
+  history.given(signedIn('bob', 's0'), consentRequested('bob', 's1', 'r1'))
+  const { facts } = history.when(signIn(history.state, { ...GOOD, session: 's2', before: 's1' }, NOON))
+  t.deepEqual(facts, [
+    { type: 'SignedOut', data: { user: 'bob', session: 's1' } },
+    { type: 'SignedIn', data: { user: 'alice', session: 's2', expiresAt: EXPIRES } },
+  ])
+  t.deepEqual([keysOf(history.state.sessions), keysOf(history.state.consents)], [['s0', 's2'], []])
+  const wrong = signIn(history.state, { ...GOOD, passwordRight: false, session: 's3', before: 's2' }, NOON)
+  t.deepEqual(
+    wrong.facts.map(({ type }) => type),
+    ['SignInFailed'],
+    'who fails to sign in stays signed in',
+  )
+  t.is(signIn(history.state, { ...GOOD, session: 's3', before: 'planted' }, NOON).facts.length, 1)
 })
 
 test('signing out twice is signing out', (t) => {

@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import pino from 'pino'
-import { userActs } from '../../src/cli/user.ts'
+import { acts } from '../../src/cli/user.ts'
 import { createApp } from '../../src/http/app.ts'
 import { proxyList } from '../../src/http/origin.ts'
 import {
@@ -34,7 +34,7 @@ async function hashesDuring(act: () => Promise<unknown>): Promise<number> {
 
 /** What an operator does at the command line. */
 const command = (world: World, name: string, input: object): Promise<unknown> =>
-  Array.fromAsync(userActs[name]!(world.ledger, { ...input }, SYSTEM))
+  Array.fromAsync(acts[name]!(world.ledger, { ...input }, SYSTEM))
 
 test.serial(
   '23. an unknown user, a wrong password and a revoked user get the same answer, each after one hash',

@@ -1,6 +1,6 @@
 /** A. Authorize: where an answer may go, and where none goes (RFC 6749 §3.1.2, RFC 9700 §2.1). */
 import test from 'ava'
-import { clientActs } from '../../src/cli/client.ts'
+import { acts } from '../../src/cli/client.ts'
 import { CHATGPT, settleChatGpt } from '../../src/domain/clients.ts'
 import { CALLBACK, CHATGPT_ID, OTHER, SYSTEM } from '../_support.ts'
 import { assertErrorPage, assertRefused, assertStillServes, startWithVisitors } from './_pages.ts'
@@ -91,9 +91,9 @@ test("3. ChatGPT's own callback that nobody allowed: the person is told, the ope
   t.is(asked[0]!.via.client, CHATGPT)
 
   const redirectUri = waiting.at(-1)!
-  const shown = await Array.fromAsync(clientActs['client show']!(world.ledger, { id: CHATGPT }, SYSTEM))
+  const shown = await Array.fromAsync(acts['client show']!(world.ledger, { id: CHATGPT }, SYSTEM))
   t.deepEqual((shown[0] as { row: { waiting: string[] } }).row.waiting, waiting)
-  await Array.fromAsync(clientActs['client allow']!(world.ledger, { id: CHATGPT, uri: redirectUri }, SYSTEM))
+  await Array.fromAsync(acts['client allow']!(world.ledger, { id: CHATGPT, uri: redirectUri }, SYSTEM))
   t.deepEqual(await world.news(), ['RedirectUriAllowed'])
   const code = await chatgpt.codeFor(alice, { redirect_uri: redirectUri })
   t.is((await chatgpt.exchange(code, { redirect_uri: redirectUri })).status, 200)
@@ -113,11 +113,12 @@ test('3. at most 20 callbacks are kept waiting, for a day', async (t) => {
   t.regex((await ask(20)).text, /has to allow/)
   t.deepEqual(await world.news(), [])
 
-  world.clock.pass(86_400_000 - 1)
+  world.clock.pass(86_400_000)
   await world.ledger.sweep()
   t.regex((await ask(22)).text, /Too many connections wait/)
-  world.clock.pass(1)
+  world.clock.pass(60_000)
   await world.ledger.sweep()
+  t.deepEqual(await world.news(), ['ExpiredDropped'])
   t.regex((await ask(22)).text, /has to allow/)
   t.deepEqual(await world.news(), ['RedirectUriRequested'])
 })

@@ -109,6 +109,7 @@ test('39. a code used again later, long past its own time and after sweeps: the 
   for (const _ of [1, 2, 3]) {
     clock.pass(29 * DAY)
     await ledger.sweep()
+    t.deepEqual(await news(), ['ExpiredDropped'])
     tokens = await refreshed(tokens.refresh_token)
   }
   await works(tokens)
@@ -401,7 +402,7 @@ test("45. D showing C's used token ends nothing", async (t) => {
 })
 
 test('47. idle too long: invalid_grant; each refresh begins the time anew', async (t) => {
-  const { chatgpt, connect, clock, ledger, refused, refreshed } = await begin(t)
+  const { chatgpt, connect, clock, ledger, news, refused, refreshed } = await begin(t)
   let tokens = await connect()
   for (const _ of [1, 2]) {
     clock.pass(30 * DAY - 1)
@@ -410,11 +411,12 @@ test('47. idle too long: invalid_grant; each refresh begins the time anew', asyn
   clock.pass(30 * DAY)
   await refused(await chatgpt.refresh(tokens.refresh_token), 'invalid_grant')
   await ledger.sweep()
+  t.deepEqual(await news(), ['ExpiredDropped'])
   await refused(await chatgpt.refresh(tokens.refresh_token), 'invalid_grant')
 })
 
 test('47. the connection has an end that no refresh puts off, nor outlives', async (t) => {
-  const { chatgpt, connect, clock, ledger, refused, refreshed, works, isDead } = await begin(t)
+  const { chatgpt, connect, clock, ledger, news, refused, refreshed, works, isDead } = await begin(t)
   let tokens = await connect()
   for (const _ of [1, 2, 3]) {
     clock.pass(29 * DAY)
@@ -429,6 +431,7 @@ test('47. the connection has an end that no refresh puts off, nor outlives', asy
   await isDead(last)
   await refused(await chatgpt.refresh(tokens.refresh_token), 'invalid_grant')
   await ledger.sweep()
+  t.deepEqual(await news(), ['ExpiredDropped'])
   await isDead(last, tokens)
 })
 

@@ -29,8 +29,15 @@ async function jump({ ledger, clock, reopen }: Book, then: (ledger: Ledger) => P
 /** alice signs in, and ChatGPT is given tokens for her, as of now. */
 async function grant({ ledger, clock }: Book): Promise<void> {
   const expiresAt = clock.now + YEAR
-  const session = { user: 'alice', passwordRight: true, passwordChanges: 0, session: 's1', expiresAt }
-  await ledger.transact(SYSTEM, (state) => signIn(state, session))
+  const session = {
+    user: 'alice',
+    passwordRight: true,
+    passwordChanges: 0,
+    session: 's1',
+    sessionTtlMs: YEAR,
+    before: undefined,
+  }
+  await ledger.transact(SYSTEM, (state, now) => signIn(state, session, now))
   const ids = { code: 'c1', grant: 'g1', user: 'alice', client: 'chatgpt', resource: null, scope: 'todos:read' }
   const pair = { access: 'a1', accessExpiresAt: expiresAt, refresh: 'r1', refreshExpiresAt: expiresAt }
   const data = { ...ids, ...pair, grantExpiresAt: expiresAt }

@@ -190,12 +190,19 @@ test('85. deciding and recording are one turn: of many who want the same thing o
 
 test('a refusal that leaves facts is on disk when it is told', async (t) => {
   const { ledger } = await startBook(t)
-  const bad = { user: 'alice', passwordRight: false, passwordChanges: 0, session: 's1', expiresAt: 1 }
+  const bad = {
+    user: 'alice',
+    passwordRight: false,
+    passwordChanges: 0,
+    session: 's1',
+    sessionTtlMs: 1,
+    before: undefined,
+  }
   const { seq } = ledger.head
   t.is(
     await refusal(
       t,
-      ledger.transact(SYSTEM, (state) => signIn(state, bad)),
+      ledger.transact(SYSTEM, (state, now) => signIn(state, bad, now)),
     ),
     'credentials_wrong',
   )
@@ -331,21 +338,23 @@ test('events come by place, in either direction, within limits, and only durable
   t.deepEqual(await seqs({ from: 12 }), [])
 })
 
-test('113. a sweep drops what has expired, in memory and on disk, without an event', async (t) => {
+test('113. a sweep drops what has expired, in memory and on disk', async (t) => {
   const { ledger, folder, clock, reopen } = await startBook(t)
   const good = {
     user: 'alice',
     passwordRight: true,
     passwordChanges: 0,
     session: 'swept-session',
-    expiresAt: clock.now + 1000,
+    sessionTtlMs: 1000,
+    before: undefined,
   }
-  await ledger.transact(SYSTEM, (state) => signIn(state, good))
+  await ledger.transact(SYSTEM, (state, now) => signIn(state, good, now))
   await ledger.sweep()
   t.is(await ledger.read(({ sessions }) => sessions.size), 1)
-  clock.pass(1000)
+  clock.pass(61_000)
   await ledger.sweep()
   t.is(await ledger.read(({ sessions }) => sessions.size), 0)
-  t.is(ledger.head.seq, 3)
+  await ledger.sweep()
+  t.deepEqual((await typesOf(ledger)).slice(3), ['ExpiredDropped'], 'which the book says, once')
   await reopen(async () => t.false((await databaseOf(folder)).some(([key]) => key.includes('row/sessions'))))
 })

@@ -64,7 +64,9 @@ test('a book opens again with all its rows, and records that it was opened only 
   t.deepEqual([await second.read(dump), second.head], [rows, head])
   await second.close()
   const options = { directory: folder, clock: new Clock().read, version: '9.9.9' }
-  const third = await Ledger.open(options, { announce: true })
+  const third = await Ledger.open(options)
+  await third.announce()
+  await third.announce()
   t.is(third.head.seq, head.seq + 1)
   const [event] = await Array.fromAsync(third.events({ from: third.head.seq }))
   t.like(event, { type: 'BookOpened', data: { version: '9.9.9' }, actor: { kind: 'system', id: 'daybook' } })
@@ -81,7 +83,7 @@ test('108. a second opener in the same process is refused, by every way to the f
     await refusedWith(t, way, /is open in this process already/)
   // The trap: after that refusal the system's lock must still keep others out.
   const { stdout, code } = await elsewhere(folder, OPEN)
-  t.deepEqual([stdout, code], [`BookUnusable ${folder} is in use by process ${process.pid}\n`, 0])
+  t.deepEqual([stdout, code], [`BookInUse ${folder} is in use by process ${process.pid}\n`, 0])
   await unharmed(t, ledger, folder)
 })
 
@@ -100,7 +102,7 @@ test('108. a second opener in another process is refused, told who holds the boo
   const { head } = ledger
   for (const _ of [1, 2]) {
     const { stdout, code } = await elsewhere(folder, OPEN)
-    t.deepEqual([stdout, code], [`BookUnusable ${folder} is in use by process ${process.pid}\n`, 0])
+    t.deepEqual([stdout, code], [`BookInUse ${folder} is in use by process ${process.pid}\n`, 0])
   }
   t.deepEqual([ledger.head, readFileSync(join(folder, 'lock'), 'utf8')], [head, `${process.pid}\n`])
   await unharmed(t, ledger, folder)

@@ -23,19 +23,26 @@ const PERSONAL = ['zebrafish', 'quagga@meadow.example', '203.0.113.77', 'okapi-b
 const BY: By = { actor: { kind: 'user', id: 'u1' }, via: {}, trace: { ip: '203.0.113.77', agent: 'okapi-browser/1' } }
 
 test('91. name, e-mail, address, browser, to-dos and state stand nowhere in clear: not in an event, a row or a file', async (t) => {
-  const { ledger, folder, clock, reopen } = await startBook(t)
+  const { ledger, folder, reopen } = await startBook(t)
   await register(ledger, 'u1')
   const names = { user: 'u2', username: 'zebrafish', email: 'quagga@meadow.example', admin: false }
   await ledger.transact(BY, (state) => registerUser(state, { ...names, passwordHash: 'hash', key: newKey() }))
   for (let i = 0; i < 50; i++) await add(ledger, 'u1', `xylophone ${i}`, BY)
   for (let i = 0; i < 30; i++)
     await ledger.transact(BY, (state) => deleteTodo(state, { user: 'u1', index: 0, text: undefined }))
-  const session = { user: 'u1', passwordRight: true, passwordChanges: 0, session: 's1', expiresAt: clock.now + 1 }
-  await ledger.transact(BY, (state) => signIn(state, session))
-  await ledger.transact(BY, (state) => signIn(state, { ...session, passwordRight: false })).catch(() => {})
+  const session = {
+    user: 'u1',
+    passwordRight: true,
+    passwordChanges: 0,
+    session: 's1',
+    sessionTtlMs: 1,
+    before: undefined,
+  }
+  await ledger.transact(BY, (state, now) => signIn(state, session, now))
+  await ledger.transact(BY, (state, now) => signIn(state, { ...session, passwordRight: false }, now)).catch(() => {})
   await ledger
-    .transact({ ...BY, actor: { kind: 'anonymous', id: 'anonymous' } }, (state) =>
-      signIn(state, { ...session, user: undefined }),
+    .transact({ ...BY, actor: { kind: 'anonymous', id: 'anonymous' } }, (state, now) =>
+      signIn(state, { ...session, user: undefined }, now),
     )
     .catch(() => {})
   const asked = {
@@ -45,7 +52,7 @@ test('91. name, e-mail, address, browser, to-dos and state stand nowhere in clea
     challenge: null,
     resource: null,
   }
-  const request = { request: 'r1', user: 'u1', session: 's1', asked, state: 'state-of-mind', expiresAt: clock.now + 1 }
+  const request = { request: 'r1', user: 'u1', session: 's1', asked, state: 'state-of-mind', ttlMs: 1 }
   await ledger.transact(BY, (state, now) => requestConsent(state, request, now))
 
   const opened = (await Array.fromAsync(ledger.events())).map(({ sealed }) => JSON.stringify(sealed?.open ?? {}))

@@ -5,6 +5,7 @@ import { type Client, requestRedirect } from '../../domain/clients.ts'
 import {
   type Answered,
   type Asked,
+  type AuthorizeReason,
   denyConsent,
   type Examined,
   examineRequest,
@@ -15,6 +16,7 @@ import {
 import { usernameOf } from '../../domain/users.ts'
 import { newId } from '../../ledger/ids.ts'
 import { Refused } from '../../ledger/ledger.ts'
+import { authorizeErrors } from '../errors.ts'
 import { ANONYMOUS, by } from '../origin.ts'
 import { consentPage } from '../pages/consent.ts'
 import { sendPage } from '../pages/layout.ts'
@@ -34,10 +36,8 @@ export function authorizeRoutes(deps: Deps): Router {
   router.get('/oauth', async (ctx) => {
     const examined = await examine(deps, ctx.querystring)
     if ('page' in examined) return refuseOnPage(ctx, deps, examined)
-    if ('error' in examined) {
-      const { error, description, redirectUri, state } = examined
-      return redirectBack(ctx, deps, redirectUri, { error, error_description: description, state })
-    }
+    if ('refusal' in examined)
+      return redirectBack(ctx, deps, examined.redirectUri, { ...inWords(examined.refusal), state: examined.state })
     const visitor = await signedIn(ctx, deps)
     // HEAD asks nobody: it is safe (RFC 9110 §9.2.1).
     if (visitor !== undefined && ctx.method === 'GET') return askForConsent(ctx, deps, examined, visitor)
@@ -54,20 +54,24 @@ export function authorizeRoutes(deps: Deps): Router {
     const decision = fields.get('decision')
     if (decision !== 'allow' && decision !== 'deny') throw new Refused('decision_missing')
     const code = newSecret('dbc')
-    const made = { grant: newId(ledger.now()), code: digest(code), codeExpiresAt: ledger.now() + settings.codeTtlMs }
+    const made = { grant: newId(ledger.now()), code: digest(code), codeTtlMs: settings.codeTtlMs }
     const answer = { request, session: visitor.session, ...made }
     const decide = decision === 'allow' ? grantConsent : denyConsent
+    const client = await ledger.read((rows) => rows.consents.get(request)?.client)
     const { redirectUri, state }: Answered = await ledger.transact(
-      by(ctx, { kind: 'user', id: visitor.user.id }),
+      by(ctx, { kind: 'user', id: visitor.user.id }, client),
       (rows, now) => decide(rows, answer, now),
     )
-    redirectBack(ctx, deps, redirectUri, decision === 'allow' ? { code, state } : { ...DENIED, state })
+    redirectBack(ctx, deps, redirectUri, { ...(decision === 'allow' ? { code } : inWords('consent_denied')), state })
   })
 
   return router
 }
 
-const DENIED = { error: 'access_denied', error_description: 'The user said no.' }
+const inWords = (reason: AuthorizeReason): { error: string; error_description: string } => {
+  const [error, error_description] = authorizeErrors[reason]
+  return { error, error_description }
+}
 const consentForm = (request: string): string => `consent ${request}`
 
 const examine = async (deps: Deps, query: string): Promise<Examined> => {
@@ -114,7 +118,7 @@ async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor:
   const { asked, client, state } = examined
   const { session, user } = visitor
   const request = newId(ledger.now())
-  const input = { request, user: user.id, session, asked, state, expiresAt: ledger.now() + CONSENT_TTL_MS }
+  const input = { request, user: user.id, session, asked, state, ttlMs: CONSENT_TTL_MS }
   await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows, now) =>
     requestConsent(rows, input, now),
   )

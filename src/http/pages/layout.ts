@@ -28,10 +28,13 @@ export const contentSecurityPolicy = (formTargets: readonly string[] = []): stri
     "default-src 'none'",
     "style-src 'self'",
     "img-src 'self'",
-    `form-action ${["'self'", ...new Set(formTargets)].join(' ')}`,
+    `form-action ${["'self'", ...new Set(formTargets.map(sourceOf))].join(' ')}`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ].join('; ')
+
+/** An origin as a source expression, whose grammar has no IPv6 address (CSP3 §2.3.1): for one, its scheme must do. */
+const sourceOf = (origin: string): string => (origin.includes('[') ? new URL(origin).protocol : origin)
 
 // The header says no-referrer. Within our own origin browsers may tell: otherwise they send a form's Origin as "null".
 const frame = (title: string, body: Html): Html => html`<!doctype html>

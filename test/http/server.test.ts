@@ -1,0 +1,61 @@
+/** The HTTP server below the app: what never becomes a request is answered all the same, or cut. */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import test from 'ava'
+import { startWorld } from '../_support.ts'
+
+/** Sends those bytes and gives all that comes back until the connection ends. */
+async function exchange(url: string, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.on('error', () => {}) // Being cut is an answer too.
+  let told = ''
+  socket.setEncoding('utf8').on('data', (part: string) => {
+    told += part
+  })
+  socket.write(bytes)
+  await once(socket, 'close')
+  return told
+}
+
+const answers = {
+  'no Host': ['GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+  'no Host, in HTTP/1.0, which knows none': ['GET /healthz HTTP/1.0\r\n\r\n', 200],
+  'an expectation that nobody knows': [
+    'GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n\r\n',
+    200,
+  ],
+  'no HTTP': ['hello\r\n\r\n', 400],
+  TLS: ['\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
+  '111. headers of 40 kB': [`GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
+  '112. a length and chunks': [
+    'POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    400,
+  ],
+  '112. two lengths': ['POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc', 400],
+  'a header split by a bare line feed': ['GET / HTTP/1.1\r\nHost: x\r\nA: b\nC : d\r\n\r\n', 400],
+} as const
+
+for (const [what, [bytes, status]] of Object.entries(answers))
+  test(`118. ${what}: ${status}, with an id`, async (t) => {
+    const { url, news } = await startWorld(t)
+    const told = await exchange(url, bytes)
+    t.regex(told, new RegExp(`^HTTP/1.1 ${status} `), told)
+    t.regex(told, /\r\nX-Request-Id: [0-9A-Z]{26}\r\n/i)
+    t.regex(told, /\r\nX-Content-Type-Options: nosniff\r\n/i)
+    t.notRegex(told, / at .*\.ts|node:/)
+    t.is(told.split('HTTP/1.1 ').length, 2, 'one answer')
+    t.deepEqual(await news(), [])
+  })
+
+test('112. garbage behind a request that is being answered cuts the connection, and is never written into the answer', async (t) => {
+  const { url } = await startWorld(t)
+  for (let i = 0; i < 20; i++) {
+    const told = await exchange(url, 'GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n\0garbage\r\n\r\n')
+    const second = told.indexOf('HTTP/1.1', 8)
+    if (second < 0) continue
+    const length = Number(/Content-Length: (\d+)/i.exec(told)![1])
+    const body = Buffer.from(told).subarray(told.indexOf('\r\n\r\n') + 4)
+    t.is(body.subarray(length, length + 9).toString(), 'HTTP/1.1 ', 'the first answer is whole')
+  }
+  t.is((await fetch(`${url}/healthz`)).status, 200)
+})
