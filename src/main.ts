@@ -14,4 +14,9 @@ void import('./cli/program.ts')
     process.stderr.write(`daybook: ${error.stack ?? error}\n`)
     return 1
   })
-  .then((code) => process.exit(code))
+  .then(async (code) => {
+    // What was written into a pipe is not read yet.
+    for (const stream of [process.stdout, process.stderr])
+      await new Promise<void>((resolve) => stream.write('', () => resolve()))
+    process.exit(code)
+  })

@@ -53,7 +53,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-const MAIN = join(import.meta.dirname, '../src/main.ts')
+export const MAIN = join(import.meta.dirname, '../src/main.ts')
 /** Nothing of the tests' own environment reaches a child; what Node compiled is kept, which halves the time to start. */
 const BARE: Env = { NODE_COMPILE_CACHE: join(import.meta.dirname, '../node_modules/.cache/compiled') }
 

@@ -9,10 +9,18 @@ export type Row = { readonly [column: string]: unknown }
 /** What an act tells, a line at a time. `fail` is the last one and means exit 1. */
 export type Line = { readonly row: Row } | { readonly say: string } | { readonly fail: string }
 
+/** What ends an answer over the socket: without it, it was cut off. */
+export const END = { end: true } as const
+
 export type Input = { readonly [name: string]: unknown }
 
 /** Everything in and out of an act is JSON, since it may travel over the socket. */
 export type Act = (ledger: Ledger, input: Input, by: By) => AsyncGenerator<Line>
+
+/** The command was refused or failed. Exit 1, and its message. */
+export class CommandFailed extends Error {
+  override name = 'CommandFailed'
+}
 
 /** Runs an act and prints what it tells. @throws {CommandFailed} when it was refused or failed */
 export type Run = (act: string, input: Input, columns?: Columns) => Promise<void>
@@ -23,6 +31,10 @@ export type Group = {
   readonly begins: readonly string[]
   readonly addCommands: (program: Command, run: Run) => void
 }
+
+/** Lists tell the oldest first, wherever the rows come from. */
+export const bySince = (a: { readonly since?: unknown }, b: { readonly since?: unknown }): number =>
+  String(a.since) < String(b.since) ? -1 : 1
 
 /** An input is not what its command sends. */
 export class InputError extends Error {

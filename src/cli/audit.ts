@@ -7,9 +7,12 @@ import { type Act, countOf, type Run } from './act.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input) {
+    let last = 1
     for await (const event of ledger.events({ reverse: true, limit: countOf(input, 'limit') })) {
       yield { row: await ledger.read((state) => rowOf(event, state)) }
+      last = event.seq
     }
+    if (last > 1) yield { say: `There are older events: --limit says how many are shown.` }
   },
 
   async *'audit verify'(ledger) {

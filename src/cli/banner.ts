@@ -1,33 +1,41 @@
 /** What a person sees when the server starts: where things are, and what is missing next. */
 import { styleText } from 'node:util'
 import type { Client } from '../domain/clients.ts'
+import { COMMAND } from '../http/assets.ts'
 import type { Config } from './config.ts'
 import { version } from './version.ts'
 
-export function banner(config: Config, chatgpt: Client): string {
+const listensOn = ({ HOST: host, APP_PORT: port }: Config): string =>
+  ['0.0.0.0', '::'].includes(host) ? `on every address, port ${port}` : `${host}:${port}`
+
+/** @param people how many have an account */
+export function banner(config: Config, chatgpt: Client, people: number): string {
   const url = config.PUBLIC_URL
   const bold = (text: string): string => styleText('bold', text, { stream: process.stderr })
   const facts = [
     ['Book', config.DATA_DIR],
+    ['Listens', listensOn(config)],
     ['Open', `${url}/`],
     ['Sign in', `${url}/login`],
     ['Manifest', `${url}/.well-known/ai-plugin.json`],
     ['OpenAPI', `${url}/openapi.yaml`],
   ] as const
   const lines = ['', bold(`Daybook ${version}`), ...facts.map(([name, value]) => `  ${name.padEnd(10)}${value}`)]
-  const missing = missingNext(config, chatgpt)
+  const missing = missingNext(config, chatgpt, people)
   if (missing.length > 0) lines.push('', bold('Next'), ...missing.map((text) => `  ${text}`))
   return `${lines.join('\n')}\n\n`
 }
 
-function missingNext(config: Config, chatgpt: Client): string[] {
+function missingNext(config: Config, chatgpt: Client, people: number): string[] {
   const missing: string[] = []
+  if (people === 0 && config.SIGNUP === 'closed')
+    missing.push(`Nobody has an account, and sign-up is closed: ${COMMAND} user add NAME --admin`)
   if (config.PUBLIC_URL.startsWith('http:'))
     missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
   if (chatgpt.redirects.length === 0)
-    missing.push('Connect ChatGPT: daybook client show chatgpt  (client ID and secret to paste)')
+    missing.push(`Connect ChatGPT: ${COMMAND} client show chatgpt  (client ID and secret to paste)`)
   for (const { uri } of chatgpt.waiting)
-    missing.push(`A callback waits to be allowed: daybook client allow chatgpt '${uri}'`)
+    missing.push(`A callback waits to be allowed: ${COMMAND} client allow chatgpt '${uri}'`)
   if (config.OPENAI_VERIFICATION_TOKEN === undefined)
     missing.push('No verification token yet: set OPENAI_VERIFICATION_TOKEN if ChatGPT gives you one (plugins only)')
   return missing

@@ -11,24 +11,30 @@ import {
   rotateSecret,
   settleChatGpt,
 } from '../domain/clients.ts'
+import { COMMAND } from '../http/assets.ts'
 import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
-import { type Act, InputError, type Row, type Run, textOf, textsOf } from './act.ts'
+import { type Act, bySince, type Input, InputError, type Row, type Run, textOf, textsOf } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *'client list'(ledger) {
-    const clients = await ledger.read((state) => [...state.clients.entries()].map(([, client]) => summary(client)))
+    const clients = await ledger.read((state) =>
+      [...state.clients.entries()].map(([, client]) => summary(client)).sort(bySince),
+    )
     for (const row of clients) yield { row }
   },
 
   async *'client show'(ledger, input) {
-    const client = await ledger.read((state) => findClient(state, textOf(input, 'id')))
-    if (client === undefined) throw new Refused('client_unknown', 'There is no client of that name.')
-    yield { row: { ...summary(client), secret: secretOf(ledger, client) } }
+    const client = await clientOf(ledger, input)
+    const { secret, where } = secretOf(ledger, client)
+    yield { row: { ...summary(client), secret } }
+    if (where !== undefined) yield { say: where }
     for (const { uri } of client.waiting)
-      yield { say: `Waiting to be allowed. If you know it to be yours:\n  daybook client allow ${client.id} '${uri}'` }
+      yield {
+        say: `Waiting to be allowed. If you know it to be yours:\n  ${COMMAND} client allow ${client.id} '${uri}'`,
+      }
   },
 
   async *'client add'(ledger, input, by) {
@@ -46,15 +52,15 @@ export const acts: { readonly [name: string]: Act } = {
   },
 
   async *'client allow'(ledger, input, by) {
-    const [client, uri] = [textOf(input, 'id'), textOf(input, 'uri')]
+    const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
     await ledger.transact(by, (state) => allowRedirect(state, { client, uri }))
-    yield { say: `${client} may be answered at ${uri}.` }
+    yield { say: `${textOf(input, 'id')} may be answered at ${uri}.` }
   },
 
   async *'client rotate-secret'(ledger, input, by) {
-    const secret = newSecret('dbs')
+    const [{ id: client }, secret] = [await clientOf(ledger, input), newSecret('dbs')]
     const rotated = await ledger.transact(by, (state) =>
-      rotateSecret(state, { client: textOf(input, 'id'), secret, digest: digest(secret) }),
+      rotateSecret(state, { client, secret, digest: digest(secret) }),
     )
     yield { row: { client_id: rotated.clientId, secret } }
     yield { say: 'The old secret no longer works. Put the new one into the app.' }
@@ -73,9 +79,20 @@ function summary({ id, clientId, name, redirects, waiting, grantTypes, createdAt
   }
 }
 
-function secretOf(ledger: Ledger, client: Client): string {
-  if (client.secretFrom === 'settings') return '(set by OPENAI_CLIENT_SECRET)'
-  return ledger.secret(clientSecretName(client.id)) ?? '(shown when it was made; rotate-secret makes a new one)'
+/** The client that `id` names. @throws {Refused} `client_unknown` */
+async function clientOf(ledger: Ledger, input: Input): Promise<Client> {
+  const found = await ledger.read((state) => findClient(state, textOf(input, 'id')))
+  if (found === undefined) throw new Refused('client_unknown', 'There is no client of that name.')
+  return found
+}
+
+/** The secret, where it is kept, or else where to look for it. */
+function secretOf(ledger: Ledger, client: Client): { secret: string | null; where?: string } {
+  if (client.secretFrom === 'settings') return { secret: null, where: 'The secret is the one in OPENAI_CLIENT_SECRET.' }
+  const secret = ledger.secret(clientSecretName(client.id)) ?? null
+  return secret === null
+    ? { secret, where: 'The secret was shown when it was made; rotate-secret makes a new one.' }
+    : { secret }
 }
 
 /** The ChatGPT client as the settings say; made up where they say nothing. */

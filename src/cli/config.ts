@@ -48,6 +48,8 @@ const isDirectoryOrFree = (path: string): boolean => {
   }
 }
 
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
 const visible = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be 1 to 512 visible ASCII characters')
 
 /** Every setting there is: how its text is read, what holds where none is given, and what it means. */
@@ -55,9 +57,9 @@ const SETTINGS = {
   APP_PORT: {
     read: z
       .string()
-      .regex(/^\d{1,5}$/, 'must be a port from 0 to 65535')
+      .regex(/^[1-9]\d{0,4}$/, 'must be a port from 1 to 65535')
       .transform(Number)
-      .refine((port) => port <= 65_535, 'must be a port from 0 to 65535'),
+      .refine((port) => port <= 65_535, 'must be a port from 1 to 65535'),
     default: '85',
     help: 'the port to listen on',
   },
@@ -135,7 +137,7 @@ const SETTINGS = {
     help: 'whom the manifest and the legal page name',
   },
   LOG_LEVEL: {
-    read: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    read: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`),
     default: 'info',
     help: 'what the log shows',
   },
@@ -151,7 +153,8 @@ type Optional = 'OPENAI_CLIENT_ID' | 'OPENAI_CLIENT_SECRET' | 'OPENAI_VERIFICATI
 export type Config = { readonly [N in SettingName]: N extends Optional ? Values[N] | undefined : Values[N] }
 
 export type Source = 'flag' | 'environment' | 'file' | 'default'
-export type Origin = { readonly name: SettingName; readonly value: string; readonly source: Source }
+/** `value` is `null` where there is none, and `(set)` for a secret. */
+export type Origin = { readonly name: SettingName; readonly value: string | null; readonly source: Source }
 
 export const helpOf = (name: SettingName): string => {
   const { help, default: fallback } = SETTINGS[name]
@@ -185,14 +188,17 @@ export function readConfig(
   for (const name of SETTING_NAMES) {
     const [text, source] = find(name, sources) ?? [fallback(name, values), 'default' as const]
     if (text === undefined) {
-      origins.push({ name, value: '(none)', source: 'default' })
+      origins.push({ name, value: null, source: 'default' })
       continue
     }
     const read = (SETTINGS[name].read as z.ZodType).safeParse(text)
-    if (!read.success)
-      throw new UsageError(`${name}: ${read.error.issues[0]!.message}${isSecret(name) ? '' : ` (it is "${text}")`}`)
+    if (!read.success) {
+      const { message } = read.error.issues[0]!
+      const isTold = isSecret(name) || message.startsWith('"')
+      throw new UsageError(`${name}: ${message}${isTold ? '' : ` (it is "${text}")`}`)
+    }
     values[name] = read.data
-    origins.push({ name, value: isSecret(name) ? '(set)' : text, source })
+    origins.push({ name, value: isSecret(name) ? '(set)' : text || null, source })
   }
   return { config: values as Config, origins }
 }
@@ -217,7 +223,12 @@ function find(name: SettingName, sources: readonly [Source, Given][]): [string, 
 }
 
 function readSettingsFile(file: string): Given {
-  const given = parseEnv(readText(file, '--config')) as Given
+  const text = readText(file, '--config')
+  // What is no setting must not be passed over: it may be the line that closes sign-up.
+  for (const [i, line] of text.split('\n').entries())
+    if (!/^\s*(#.*|(export\s+)?[A-Za-z_]\w*\s*=.*)?$/.test(line.trimEnd()))
+      throw new UsageError(`--config: line ${i + 1} of ${file} is not of the form NAME=value`)
+  const given = parseEnv(text) as Given
   const known = new Set<string>(SETTING_NAMES.flatMap((name) => (isSecret(name) ? [name, `${name}_FILE`] : [name])))
   for (const name of Object.keys(given))
     if (!known.has(name)) throw new UsageError(`${unknownSetting(name)} (in ${file})`)
@@ -236,6 +247,7 @@ export function readText(path: string, named: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new UsageError(`${named}: ${(error as Error).message}`)
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new UsageError(`${named}: ${code === 'ENOENT' ? `there is no file ${path}` : message}`)
   }
 }

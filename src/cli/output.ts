@@ -53,7 +53,10 @@ export class Printer {
 
 /** Text as a terminal may show it: no escape sequences, no control characters. */
 export const printable = (text: string, isBlock = false): string =>
-  stripVTControlCharacters(text).replace(isBlock ? /(?!\n)[\p{C}\u2028\u2029]/gu : /[\p{C}\u2028\u2029]/gu, '�')
+  stripVTControlCharacters(isBlock ? text : text.replace(/\r?\n/g, ' ↵ ')).replace(
+    isBlock ? /(?!\n)[\p{C}\u2028\u2029]/gu : /[\p{C}\u2028\u2029]/gu,
+    '�',
+  )
 
 /** JSON that a terminal may show: what would steer it is written as \\uXXXX, which is the same text. */
 const json = (value: unknown, indent?: number): string =>
@@ -74,12 +77,35 @@ function table(rows: readonly Row[], columns: readonly string[]): string {
   const cells = rows.map((row) => columns.map((column) => cell(row[column])))
   const headings = columns.map(heading)
   const widths = headings.map((text, i) => Math.max(text.length, ...cells.map((row) => stringWidth(row[i]!))))
+  shrink(cells, widths)
   const line = (row: readonly string[]): string =>
     row
       .map((text, i) => pad(text, widths[i]!))
       .join('  ')
       .trimEnd()
   return [dim(line(headings)), ...cells.map(line)].map((text) => `${text}\n`).join('')
+}
+
+/** On a terminal, a table that is too wide gives up the end of its widest column. */
+function shrink(cells: string[][], widths: number[]): void {
+  if (!process.stdout.isTTY) return
+  const over = widths.reduce((sum, width) => sum + width + 2, -2) - process.stdout.columns
+  const widest = widths.indexOf(Math.max(...widths))
+  if (over <= 0 || widths[widest]! - over < NARROWEST) return
+  widths[widest]! -= over
+  for (const row of cells) row[widest] = shortened(row[widest]!, widths[widest]!)
+}
+
+const NARROWEST = 20
+
+function shortened(text: string, width: number): string {
+  if (stringWidth(text) <= width) return text
+  let kept = ''
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    if (stringWidth(kept + segment) >= width) break
+    kept += segment
+  }
+  return `${kept}…`
 }
 
 function record(row: Row): string {

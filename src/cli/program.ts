@@ -1,6 +1,7 @@
 /** The command line: every command there is, its settings, and its exit code. */
 import { Command, CommanderError, Option } from 'commander'
 import { BookUnusable } from '../ledger/log.ts'
+import { CommandFailed } from './act.ts'
 import {
   type Config,
   flagOf,
@@ -12,7 +13,7 @@ import {
   UsageError,
 } from './config.ts'
 import { FORMATS, type Format, Printer, printable } from './output.ts'
-import { CommandFailed, groups, runner } from './run.ts'
+import { groups, runner } from './run.ts'
 import { addServeCommand } from './serve.ts'
 import { version } from './version.ts'
 
@@ -34,20 +35,27 @@ export async function main(argv: readonly string[]): Promise<0 | 1 | 2> {
 function exitCodeOf(error: unknown): 0 | 1 | 2 {
   // Commander has written its message by now; asking for help or the version is no mistake.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  if (error instanceof Error && error.name === 'ExitPromptError') return 1 // Ctrl-C at a question.
+  if (error instanceof Error && error.name === 'ExitPromptError') {
+    process.stderr.write('daybook: cancelled; nothing was changed\n') // Ctrl-C at a question.
+    return 1
+  }
   const isExpected = [UsageError, CommandFailed, BookUnusable].some((type) => error instanceof type)
   const text = isExpected ? (error as Error).message : ((error as Error).stack ?? String(error))
   process.stderr.write(`daybook: ${isExpected ? printable(text) : text}\n`)
   return error instanceof UsageError ? 2 : 1
 }
 
+const versionLine = (): string =>
+  `daybook ${version} (node ${process.versions.node}, ${process.platform} ${process.arch})`
+
 function createProgram(): Command {
   const program = new Command('daybook')
     .description('A to-do list that ChatGPT keeps for you, with a history that can be proved.')
     .usage('COMMAND [options]')
     .helpOption('-h, --help', 'what there is, and how to use it')
-    .helpCommand(false)
-    .showHelpAfterError('(--help shows how)')
+    .helpCommand('help [command]', 'the same')
+    .version(versionLine(), '-V, --version', 'which Daybook this is')
+    .showHelpAfterError('(daybook --help shows how)')
     .exitOverride()
     .addOption(new Option('-o, --output <format>', 'how lists are shown').choices(FORMATS).default('table'))
     .option('--config <file>', 'a file with settings, as NAME=value lines')
@@ -69,21 +77,22 @@ function createProgram(): Command {
   for (const { addCommands } of groups) addCommands(program, run)
   program
     .command('config')
-    .description('the settings in force, and where each came from')
+    .description('the settings that a command given here and now has, and where each came from')
     .action(() => {
       const printer = new Printer(format(), ['name', 'value', 'source'])
-      for (const row of settings().origins) printer.print({ row })
+      for (const row of settings().origins)
+        printer.print({ row: format() === 'table' ? { ...row, value: row.value ?? '(none)' } : row })
       printer.end()
     })
   program
     .command('version')
     .description('which Daybook this is')
     .action(() => {
-      process.stdout.write(`daybook ${version} (node ${process.versions.node}, ${process.platform} ${process.arch})\n`)
+      process.stdout.write(`${versionLine()}\n`)
     })
   for (const group of program.commands)
     for (const command of [group, ...group.commands])
-      command.exitOverride().helpCommand(false).showHelpAfterError('(--help shows how)')
+      command.exitOverride().helpCommand(false).showHelpAfterError('(daybook --help shows how)')
   return program
 }
 
@@ -104,5 +113,6 @@ Examples:
   daybook audit list --limit 20          what happened last
   daybook audit verify                   prove that nothing of it was changed
 
-Each setting is an environment variable, a line in the --config file, and a flag (APP_PORT, --app-port).
-"daybook config" shows all of them.`
+A name that begins with a hyphen goes after "--": daybook user revoke -- --name.
+Each setting is an environment variable, a line in the --config file, and a flag before the command
+(APP_PORT=8085, --app-port 8085). "daybook config" shows all of them.`

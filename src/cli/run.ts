@@ -4,7 +4,7 @@ import { sentence } from '../http/errors.ts'
 import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
 import { BookInUse } from '../ledger/log.ts'
-import { type Group, InputError, type Line, type Run } from './act.ts'
+import { CommandFailed, type Group, InputError, type Line, type Run } from './act.ts'
 import * as audit from './audit.ts'
 import * as client from './client.ts'
 import type { Config } from './config.ts'
@@ -15,11 +15,6 @@ import { version } from './version.ts'
 
 /** Every file of commands that do something to the book. */
 export const groups: readonly Group[] = [user, client, audit]
-
-/** The command was refused or failed, and has said so. Exit 1. */
-export class CommandFailed extends Error {
-  override name = 'CommandFailed'
-}
 
 /** Answers a request on a ledger. A refusal is told in its sentence. */
 export async function* answer(ledger: Ledger, { act, input }: Request): AsyncGenerator<Line> {

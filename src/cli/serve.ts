@@ -48,8 +48,11 @@ export async function serve(config: Config): Promise<void> {
       await listen(server, config)
       // Only now: a start that fails on its port opens nothing, however often it is tried.
       await ledger.announce()
-      log.info({ version, publicUrl: config.PUBLIC_URL, head: ledger.head }, 'serving')
-      process.stderr.write(banner(config, await ledger.read((state) => state.clients.get(CHATGPT)!)))
+      log.info(
+        { version, listens: `${config.HOST}:${config.APP_PORT}`, publicUrl: config.PUBLIC_URL, head: ledger.head },
+        'serving',
+      )
+      process.stderr.write(await ledger.read((state) => banner(config, state.clients.get(CHATGPT)!, state.users.size)))
       await untilToldToStop(log, ledger)
       await drain(server)
     } finally {

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Input, Line } from './act.ts'
+import { CommandFailed, END, type Input, type Line } from './act.ts'
 
 const NAME = 'daybook.sock'
 /** A password, a few callbacks: nothing a command sends is longer. */
@@ -24,16 +24,21 @@ export type Request = { readonly act: string; readonly input: Input }
 /**
  * Answers commands while the server runs: one request a connection, a line of JSON; the answer is lines of JSON.
  * Whoever holds the book may take the place of a socket that somebody left behind.
+ * @throws {CommandFailed} when something else is in its place
  */
 export async function listenForCommands(
   directory: string,
   answer: (request: Request) => AsyncGenerator<Line>,
 ): Promise<Server> {
-  rmSync(join(directory, NAME), { force: true })
+  try {
+    rmSync(join(directory, NAME), { force: true })
+  } catch (error) {
+    throw new CommandFailed(`${join(directory, NAME)} is in the way: ${(error as Error).message}`)
+  }
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy()) // The other side went away: there is nobody to tell.
     serveOne(socket, answer).catch((error: Error) =>
-      socket.end(`${JSON.stringify({ fail: error.message })}\n`, () => socket.destroy()),
+      socket.end(`${JSON.stringify({ fail: error.message })}\n${JSON.stringify(END)}\n`, () => socket.destroy()),
     )
   })
   await new Promise<void>((resolve, reject) => {
@@ -49,7 +54,7 @@ async function serveOne(socket: Socket, answer: (request: Request) => AsyncGener
     if (socket.destroyed) return
     if (!socket.write(`${JSON.stringify(line)}\n`)) await drained(socket)
   }
-  socket.end()
+  socket.end(`${JSON.stringify(END)}\n`)
 }
 
 const drained = (socket: Socket): Promise<void> =>
@@ -100,14 +105,25 @@ export async function askServer(directory: string, request: Request): Promise<As
   return answers(socket)
 }
 
-/** Lines end with a line feed and nothing else: Unicode's other separators may stand in a text. */
+/**
+ * Lines end with a line feed and nothing else: Unicode's other separators may stand in a text.
+ * @throws {CommandFailed} when the answer was cut off
+ */
 async function* answers(socket: Socket): AsyncGenerator<Line> {
   socket.setEncoding('utf8')
   let rest = ''
-  for await (const part of socket) {
-    const lines = `${rest}${part}`.split('\n')
-    rest = lines.pop()!
-    for (const line of lines) yield JSON.parse(line)
+  try {
+    for await (const part of socket) {
+      const lines = `${rest}${part}`.split('\n')
+      rest = lines.pop()!
+      for (const line of lines) {
+        const said = JSON.parse(line)
+        if (said.end === true) return
+        yield said
+      }
+    }
+  } catch {
+    // Falls through: a connection that broke, or half a line, is an answer that was cut off.
   }
-  if (rest !== '') throw new Error('the server went away in the middle of its answer')
+  throw new CommandFailed('the server went away before it had answered: it is not known whether this was done')
 }

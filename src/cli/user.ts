@@ -1,12 +1,13 @@
 /** `daybook user …`: people, as the operator sees them. */
 import password from '@inquirer/password'
 import type { Command } from 'commander'
-import { changePassword, restoreUser, revokeUser } from '../domain/users.ts'
+import { changePassword, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
+import { sentence } from '../http/errors.ts'
 import { hashPassword, isPassword } from '../http/passwords.ts'
 import { addUser } from '../http/people.ts'
 import { newPassphrase } from '../http/secrets.ts'
 import { Refused } from '../ledger/ledger.ts'
-import { type Act, optionalTextOf, type Run, textOf } from './act.ts'
+import { type Act, bySince, CommandFailed, optionalTextOf, type Run, textOf } from './act.ts'
 import { readText, UsageError } from './config.ts'
 
 export const acts: { readonly [name: string]: Act } = {
@@ -20,15 +21,17 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user list'(ledger) {
     const users = await ledger.read((state) =>
-      [...state.users.entries()].map(([id, { sealed, admin, active, createdAt }]) => ({
-        username: sealed.open?.username ?? null,
-        email: sealed.open?.email ?? null,
-        role: admin ? 'operator' : 'user',
-        state: active ? 'active' : 'revoked',
-        todos: state.todos.countBy('user', id),
-        since: createdAt,
-        id,
-      })),
+      [...state.users.entries()]
+        .map(([id, { sealed, admin, active, createdAt }]) => ({
+          username: sealed.open?.username ?? null,
+          email: sealed.open?.email ?? null,
+          role: admin ? 'operator' : 'user',
+          state: active ? 'active' : 'revoked',
+          todos: state.todos.countBy('user', id),
+          since: createdAt,
+          id,
+        }))
+        .sort(bySince),
     )
     for (const row of users) yield { row }
   },
@@ -53,8 +56,11 @@ export const acts: { readonly [name: string]: Act } = {
     if (!isPassword(chosen)) throw new Refused('password_length')
     const passwordHash = await hashPassword(chosen)
     await ledger.transact(by, (state) => changePassword(state, { identifier, passwordHash }))
+    const isActive = await ledger.read((state) => findUser(state, identifier)?.active)
     yield {
-      say: `${identifier} has a new password. Their browsers are signed out; their connected apps stay connected.`,
+      say: isActive
+        ? `${identifier} has a new password. Their browsers are signed out; their connected apps stay connected.`
+        : `${identifier} has a new password. They are revoked: they can sign in once they are restored.`,
     }
   },
 }
@@ -74,8 +80,9 @@ export function addCommands(program: Command, run: Run): void {
   withPassword(user.command('add <name>'))
     .description('create an account')
     .option('--email <address>', 'an e-mail address to sign in with')
-    .option('--admin', 'as an operator')
+    .option('--admin', 'as an operator of Daybook, who may look at the audit')
     .action(async (username: string, options: Options) => {
+      if (!isUsername(username)) throw new CommandFailed(sentence('username_invalid')) // Before a password is asked for.
       const chosen = await choosePassword(options)
       await run('user add', {
         username,

@@ -18,7 +18,7 @@ export type ClientEvent =
     }
   | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
   | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
-  | { type: 'RedirectUriRequested'; data: { client: string; uri: string } }
+  | { type: 'RedirectUriRequested'; data: { client: string; uri: string; replaces: string | null } }
   | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
   | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
 
@@ -71,8 +71,10 @@ export const on: On<Clients, ClientEvent | ExpiredDropped> = {
   ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
   ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
     change(rows, client, () => ({ secret, secretFrom })),
-  RedirectUriRequested: (rows, { at, data: { client, uri } }) =>
-    change(rows, client, ({ waiting }) => ({ waiting: [...waiting, { uri, at: Date.parse(at) }] })),
+  RedirectUriRequested: (rows, { at, data: { client, uri, replaces } }) =>
+    change(rows, client, ({ waiting }) => ({
+      waiting: [...waiting.filter((asked) => asked.uri !== replaces), { uri, at: Date.parse(at) }],
+    })),
   RedirectUriAllowed: (rows, { data: { client, uri, from } }) =>
     change(rows, client, ({ redirects, waiting }) => ({
       redirects: [...redirects.filter((redirect) => redirect.uri !== uri), { uri, from }],
@@ -98,7 +100,7 @@ export const says: Says<ClientEvent> = {
   RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
 }
 
-/** How many callbacks a client may have waiting. */
+/** How many callbacks a client may have waiting; the oldest gives way, so that strangers keep nobody out. */
 export const MAX_WAITING = 20
 
 /** The pre-registered client. */
@@ -135,11 +137,18 @@ export function isRedirectUri(uri: string): boolean {
   return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
 }
 
-/** Is this a place where ChatGPT takes its answers? Only such a callback may wait for an operator. */
+/**
+ * Is this a place where ChatGPT takes its answers? Only such a callback may wait for an operator, in letters that mean
+ * nothing to a shell: anybody can send it, and an operator will paste it.
+ */
 export function isChatGptCallback(uri: string): boolean {
   if (!isRedirectUri(uri)) return false
   const url = new URL(uri)
-  return ['https://chat.openai.com', 'https://chatgpt.com'].includes(url.origin) && url.href === uri
+  return (
+    ['https://chat.openai.com', 'https://chatgpt.com'].includes(url.origin) &&
+    url.href === uri &&
+    /^[\w./~?&=%+,:@-]+$/.test(url.pathname + url.search)
+  )
 }
 
 type Settle = {
@@ -235,14 +244,14 @@ type AskRedirect = { client: string; uri: string }
 
 /**
  * Somebody came with a callback that nobody allowed. Refuses in any case: `redirect_waiting` when an operator can now
- * allow it, `redirect_waiting_full` when too many wait already, `redirect_unregistered` when it is not ChatGPT's.
+ * allow it, `redirect_unregistered` when it is not ChatGPT's.
  */
 export function requestRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent, never> {
   const found = rows.clients.get(client)
   if (found === undefined || found.id !== CHATGPT || !isChatGptCallback(uri)) return refuse('redirect_unregistered')
   if (found.waiting.some((asked) => asked.uri === uri)) return refuse('redirect_waiting')
-  if (found.waiting.length >= MAX_WAITING) return refuse('redirect_waiting_full')
-  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data: { client, uri } })
+  const replaces = found.waiting.length < MAX_WAITING ? null : found.waiting[0]!.uri
+  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data: { client, uri, replaces } })
 }
 
 /** Refuses `client_unknown`, `redirect_invalid`, `redirect_already_allowed`. */

@@ -96,7 +96,6 @@ export type Reason =
   | 'redirect_invalid'
   | 'redirect_unregistered'
   | 'redirect_waiting'
-  | 'redirect_waiting_full'
   | 'redirect_already_allowed'
   // consents, codes and tokens
   | 'consent_unknown'

@@ -26,7 +26,15 @@ export const on: On<Todos, TodoEvent> = {
 }
 
 const quoted = (sealed: Sealed<{ text: string }>): string =>
-  sealed.open === undefined ? 'a to-do that has been erased' : `“${sealed.open.text}”`
+  sealed.open === undefined ? 'a to-do that has been erased' : `“${beginning(sealed.open.text)}”`
+
+/** A sentence tells how a long text begins; the event has all of it. */
+const beginning = (text: string): string => {
+  const signs = [...text.slice(0, 4 * MAX_TOLD)]
+  return signs.length <= MAX_TOLD ? text : `${signs.slice(0, MAX_TOLD).join('')}…`
+}
+const MAX_TOLD = 80
+
 export const says: Says<TodoEvent> = {
   TodoAdded: ({ sealed }) => `added ${quoted(sealed)}`,
   TodoDeleted: ({ sealed }) => `deleted ${quoted(sealed)}`,

@@ -5,6 +5,7 @@ import cors from '@koa/cors'
 import type Router from '@koa/router'
 import Koa, { type Context, type Middleware } from 'koa'
 import helmet from 'koa-helmet'
+import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { answerJson, answerOAuth } from './errors.ts'
@@ -16,7 +17,7 @@ import { clientAddress } from './origin.ts'
 import { sendPage } from './pages/layout.ts'
 import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
-import { parseBody } from './parse.ts'
+import { isRepeated, parseBody } from './parse.ts'
 import { peopleRoutes } from './people.ts'
 import { legalRoutes, pluginRoutes } from './plugin.ts'
 import type { Deps } from './settings.ts'
@@ -66,8 +67,13 @@ const identifyAndLog =
     ctx.request.ip = clientAddress(ctx.req.socket.remoteAddress, ctx.get('x-forwarded-for'), trusted)
     await next()
     const ms = Math.round(performance.now() - began)
-    log.info({ request, method: ctx.method, path: loggedPath(ctx), status: ctx.status, ms }, 'request')
+    const line = { request, method: ctx.method, path: loggedPath(ctx), status: ctx.status, ms }
+    const reason = refusals.get(ctx)
+    log.info(reason === undefined ? line : { ...line, reason }, 'request')
   }
+
+/** Why a request was refused, for its line in the log. */
+const refusals = new WeakMap<Context, Reason>()
 
 /** The route's pattern, since a path may name a person; what no route took, as it came. */
 const loggedPath = (ctx: Context & { _matchedRoute?: unknown }): string =>
@@ -98,13 +104,12 @@ const answerFailures =
     }
     try {
       if (!isReadable) throw new Refused('request_malformed')
-      // RFC 9112 §3.2: a request of HTTP/1.1 without Host is answered with 400.
-      if (ctx.req.headers.host === undefined && ctx.req.httpVersion === '1.1')
-        throw new Refused('request_malformed', 'The Host header is missing.')
+      if (!hasOneHost(ctx)) throw new Refused('request_malformed', 'There must be one Host header.')
       await next()
       if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
       if (!(error instanceof Refused)) return answerBug(ctx, surface, error, log)
+      refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)
       else if (surface === 'oauth') answerOAuth(ctx, error)
       else answerJson(ctx, error, settings.publicUrl)
@@ -112,13 +117,12 @@ const answerFailures =
   }
 
 /** The target of a request may be a whole URL (RFC 9112 §3.2.2), and then one that is none. */
-function hasReadableTarget(ctx: Context): boolean {
-  try {
-    return ctx.path !== ''
-  } catch {
-    return false
-  }
-}
+const hasReadableTarget = ({ url }: Context): boolean =>
+  url.startsWith('/') || url === '*' || (/^https?:\/\/[^/?#]/i.test(url) && URL.canParse(url))
+
+/** RFC 9112 §3.2: a request without Host (from HTTP/1.1 on) or with two is answered with 400. What it says is not used. */
+const hasOneHost = (ctx: Context): boolean =>
+  ctx.req.headers.host === undefined ? ctx.req.httpVersion === '1.0' : !isRepeated(ctx, 'host')
 
 /** Nothing answered: the path is not there, or it is there for other methods (RFC 9110 §15.5.6). */
 function answerUnrouted(ctx: Context & { matched?: readonly { readonly methods: readonly string[] }[] }): void {
@@ -158,7 +162,9 @@ const securityHeaders = ({ settings }: Deps): Middleware =>
     crossOriginOpenerPolicy: false,
     // The logo and the documents are for other origins; who may read the rest is said by CORS.
     crossOriginResourcePolicy: { policy: 'cross-origin' },
-    strictTransportSecurity: settings.publicUrl.startsWith('https:') ? { maxAge: 31_536_000 } : false,
+    strictTransportSecurity: settings.publicUrl.startsWith('https:')
+      ? { maxAge: 31_536_000, includeSubDomains: false }
+      : false,
   })
 
 /** The plugin's documents and the API may be read by the named origins; pages and OAuth by none. */

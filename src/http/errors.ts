@@ -22,7 +22,7 @@ const plain: Table = {
     'unsupported_media_type',
     'The body must be UTF-8 JSON with Content-Type: application/json.',
   ],
-  route_unknown: [404, 'not_found', 'There is nothing here.'],
+  route_unknown: [404, 'not_found', 'There is nothing at this address.'],
   method_not_allowed: [405, 'method_not_allowed', 'That method is not allowed here; Allow says which are.'],
   form_foreign: [
     403,
@@ -57,11 +57,6 @@ const plain: Table = {
     'The app asked to be answered at an address that is not one of its own.',
   ],
   redirect_waiting: [400, 'redirect_waiting', 'The operator of this Daybook has to allow this connection first.'],
-  redirect_waiting_full: [
-    400,
-    'redirect_waiting_full',
-    'Too many connections wait to be allowed by the operator already.',
-  ],
   redirect_already_allowed: [409, 'redirect_already_allowed', 'That callback is allowed already.'],
   consent_unknown: [403, 'consent_unknown', 'This request was answered already, or it is too old.'],
   consent_denied: NEVER,
@@ -165,7 +160,6 @@ const oauth: Table = {
   redirect_invalid: NEVER,
   redirect_unregistered: NEVER,
   redirect_waiting: NEVER,
-  redirect_waiting_full: NEVER,
   redirect_already_allowed: NEVER,
   consent_unknown: NEVER,
   consent_denied: NEVER,

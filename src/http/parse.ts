@@ -22,11 +22,15 @@ const read = bodyParser({
   },
 })
 
+/** RFC 9110 §8.3.1: a type, and parameters that are names with values. Nothing is one that is not named. */
+const MEDIA_TYPE = /^$|^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"]*"|[\w!#$&^.+-]+))*\s*;?\s*$/
+
 /** Reads a body of JSON or form, at most so large, in UTF-8, sent as it is. */
 export const parseBody: Middleware = (ctx, next) => {
   const hasBody = ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length') || 0) > 0
   if (!hasBody) return next()
   const charset = ctx.request.charset.toLowerCase()
+  if (!MEDIA_TYPE.test(ctx.get('content-type'))) throw new Refused('media_type_unsupported')
   if (isRepeated(ctx, 'content-type') || !['', 'utf-8', 'utf8'].includes(charset))
     throw new Refused('media_type_unsupported')
   // Nobody needs to compress a to-do, and what inflates may inflate without bound.

@@ -4,7 +4,7 @@ import type { Context } from 'koa'
 import { signIn, signOut } from '../domain/sessions.ts'
 import type { Reason } from '../domain/shape.ts'
 import { openTodos } from '../domain/todos.ts'
-import { findUser, passwordName, registerUser, usernameOf } from '../domain/users.ts'
+import { findUser, isEmail, isUsername, passwordName, registerUser, usernameOf } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
 import { newKey } from '../ledger/vault.ts'
@@ -106,8 +106,17 @@ function addSignUp(router: Router, deps: Deps): void {
     const to = await destination(deps, fields.get('return_to'))
     const username = (fields.get('username') ?? '').trim()
     const email = (fields.get('email') ?? '').trim()
+    const password = fields.get('password') ?? ''
+    const again = (errors: FieldErrors, status: number): Promise<void> =>
+      sendPage(ctx, signUpPage({ ...to, formToken: tokenFor(ctx, deps, 'signup'), username, email, errors, status }))
+    // All that is wrong at once, so that nobody has to come back for each.
+    const malformed = [
+      ...(isUsername(username) ? [] : (['username_invalid'] as const)),
+      ...(email === '' || isEmail(email) ? [] : (['email_invalid'] as const)),
+      ...(isPassword(password) ? [] : (['password_length'] as const)),
+    ]
+    if (malformed.length > 0) return again(Object.assign({}, ...malformed.map(signUpErrors)), 400)
     try {
-      const password = fields.get('password') ?? ''
       const who = by(ctx, ANONYMOUS)
       const user = await addUser(ledger, who, { username, email: email || undefined, password, admin: false })
       await startSession(ctx, deps, user)
@@ -115,8 +124,7 @@ function addSignUp(router: Router, deps: Deps): void {
       if (!(error instanceof Refused)) throw error
       const errors = signUpErrors(error.reason)
       if (errors === undefined) throw error
-      const formToken = tokenFor(ctx, deps, 'signup')
-      return sendPage(ctx, signUpPage({ ...to, formToken, username, email, errors, status: statusOf(error.reason) }))
+      return again(errors, statusOf(error.reason))
     }
     return seeOther(ctx, to.returnTo)
   })

@@ -347,7 +347,8 @@ async function load(directory: string, mustExist: boolean): Promise<Book> {
     return { log, vault, state, sight, tip: head, durable: head, witness: Witness.open(path, head) }
   } catch (error) {
     await log.close()
-    throw error
+    const { syscall, message } = error as NodeJS.ErrnoException
+    throw syscall === undefined ? error : new BookUnusable(`${directory} cannot be used: ${message}`)
   }
 }
 

@@ -12,7 +12,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Level } from 'level'
 import { GENESIS, type Head, hashOf } from './chain.ts'
@@ -61,14 +61,15 @@ export class Log {
    * @throws {BookUnusable} when another process holds it, files are missing, or the format is another one
    */
   static async open(directory: string, first: () => readonly Change[] = () => [], mustExist = false): Promise<Log> {
-    if (mustExist && !existsSync(join(directory, 'book')))
-      throw new BookUnusable(`there is no book in ${directory}: "daybook serve" begins one, or choose another DATA_DIR`)
+    const nothing = `there is no book in ${directory}: "daybook serve" begins one, or choose another DATA_DIR`
+    if (mustExist && !existsSync(directory)) throw new BookUnusable(nothing)
     const real = ownDirectory(directory)
     if (held.has(real)) throw new BookUnusable(`${directory} is open in this process already`)
     held.add(real)
     let db: Level<string, string> | undefined
     try {
       const isNew = isFresh(real)
+      if (isNew && mustExist) throw new BookUnusable(nothing)
       if (isNew) chmodSync(real, 0o700)
       // Loaded when it is needed: what does not touch the book starts without the database.
       const { Level } = await import('level')
@@ -76,12 +77,14 @@ export class Log {
       await openDatabase(db, real)
       const log = new Log(db, real)
       await log.#begin(first)
-      writeFileSync(join(real, 'lock'), `${process.pid}\n`, { mode: 0o600 })
+      rmSync(join(real, 'lock'), { force: true }) // Whatever is there: a link is not to be followed.
+      writeFileSync(join(real, 'lock'), `${process.pid}\n`, { mode: 0o600, flag: 'wx' })
       return log
     } catch (error) {
       await db?.close()
       held.delete(real)
-      throw error
+      const { syscall, message } = error as NodeJS.ErrnoException
+      throw syscall === undefined ? error : new BookUnusable(`${directory} cannot be a DATA_DIR: ${message}`)
     }
   }
 
@@ -187,12 +190,19 @@ export type Span = {
 /** @throws {BookUnusable} when it is no directory, or may not be made or entered */
 function ownDirectory(directory: string): string {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectory(resolve(directory))
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK)
     return realpathSync(directory)
   } catch (error) {
     throw new BookUnusable(`${directory} cannot be a DATA_DIR: ${(error as Error).message}`)
   }
+}
+
+/** Makes it and what it lies in. Node's own recursive way never ends where nothing can be made, as in /proc. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return
+  makeDirectory(dirname(path))
+  mkdirSync(path, { mode: 0o700 })
 }
 
 const checksum = (key: string, text: string): string => crc32(`${key}\0${text}`).toString(16).padStart(8, '0')

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import { readConfig, SETTING_NAMES, type SettingName, UsageError } from '../../src/cli/config.ts'
+import { settingsOf as wireSettingsOf } from '../../src/cli/serve.ts'
 import { daybook, type Env, type Home, newHome, run, serve } from '../_serve.ts'
 import { CHATGPT_SECRET, ClientSide, person, temporaryFolder } from '../_support.ts'
 
@@ -19,10 +20,10 @@ const DEFAULTS = {
   PUBLIC_URL: 'http://localhost:85',
   DATA_DIR: './data',
   AUTH_MODE: 'oauth',
-  OPENAI_CLIENT_ID: '(none)',
-  OPENAI_CLIENT_SECRET: '(none)',
-  OPENAI_VERIFICATION_TOKEN: '(none)',
-  OPENAI_REDIRECT_URIS: '',
+  OPENAI_CLIENT_ID: null,
+  OPENAI_CLIENT_SECRET: null,
+  OPENAI_VERIFICATION_TOKEN: null,
+  OPENAI_REDIRECT_URIS: null,
   SIGNUP: 'open',
   CODE_TTL: '60s',
   ACCESS_TTL: '1h',
@@ -30,7 +31,7 @@ const DEFAULTS = {
   REFRESH_MAX_TTL: '90d',
   SESSION_TTL: '14d',
   MAX_OPEN_TODOS: '1000',
-  TRUST_PROXY: '',
+  TRUST_PROXY: null,
   CORS_ORIGINS: 'https://chat.openai.com,https://chatgpt.com',
   CONTACT_EMAIL: 'postmaster@localhost',
   LOG_LEVEL: 'info',
@@ -152,6 +153,8 @@ test('X and X_FILE together, an X_FILE that cannot be read, and a file of settin
     [`serve --config ${file('PATH=/bin')}`, {}, 'PATH is not a setting (in '],
     [`serve --config ${file('DAYBOOK_SIGNUP=open')}`, {}, 'DAYBOOK_SIGNUP is not a setting: it is called SIGNUP (in '],
     [`serve --config ${file('SIGNUP_FILE=/etc/hostname')}`, {}, 'SIGNUP_FILE is not a setting (in '],
+    [`serve --config ${file('# closed\n\nexport SIGNUP=open\nSIGNUP: closed\n')}`, {}, '--config: line 4 of '],
+    [`serve --config ${file('SIGNUP closed')}`, {}, '--config: line 1 of '],
     [`serve --config ${file('SIGNUP=perhaps')}`, {}, 'SIGNUP: '],
     ['serve', { DAYBOOK_PORT: '85' }, 'DAYBOOK_PORT is not a setting'],
     ['serve', { DAYBOOK_APP_PORT: '85' }, 'DAYBOOK_APP_PORT is not a setting: it is called APP_PORT'],
@@ -178,7 +181,7 @@ const DURATION = {
 }
 /** For each setting what it does not take, and what it does. */
 const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; readonly right: string[] } } = {
-  APP_PORT: { wrong: ['65536', '-1', '80.5', 'eight', '0x50', ' 85', '1e3'], right: ['1', '8085', '65535'] },
+  APP_PORT: { wrong: ['0', '65536', '-1', '80.5', 'eight', '0x50', ' 85', '1e3'], right: ['1', '8085', '65535'] },
   HOST: { wrong: ['203.0.113.7'], right: ['0.0.0.0', '::1', 'localhost'] },
   PUBLIC_URL: {
     wrong: [
@@ -245,4 +248,36 @@ test('a malformed value is shown without what would break the line or the termin
   t.is(code, 2)
   t.regex(stderr, /^daybook: SIGNUP: [^\n]+\n$/)
   t.false(stderr.includes('\u001b'))
+})
+
+test('every setting that the wire side reads gets there as itself', (t) => {
+  const durations = {
+    CODE_TTL: '1s',
+    ACCESS_TTL: '2s',
+    REFRESH_IDLE_TTL: '3s',
+    REFRESH_MAX_TTL: '4s',
+    SESSION_TTL: '5s',
+  }
+  const others = {
+    SIGNUP: 'closed',
+    MAX_OPEN_TODOS: '6',
+    CONTACT_EMAIL: 'c@example.org',
+    PUBLIC_URL: 'https://p.example',
+  }
+  const more = { OPENAI_VERIFICATION_TOKEN: 'token', CORS_ORIGINS: 'https://o.example' }
+  const { version, ...wire } = wireSettingsOf(readConfig({ ...durations, ...others, ...more }, undefined, {}).config)
+  t.regex(version, /^\d+\.\d+\.\d+/)
+  t.deepEqual(wire, {
+    publicUrl: 'https://p.example',
+    contactEmail: 'c@example.org',
+    verificationToken: 'token',
+    corsOrigins: ['https://o.example'],
+    signup: 'closed',
+    maxOpenTodos: 6,
+    codeTtlMs: 1000,
+    accessTtlMs: 2000,
+    refreshIdleTtlMs: 3000,
+    refreshMaxTtlMs: 4000,
+    sessionTtlMs: 5000,
+  })
 })

@@ -1,8 +1,11 @@
 /** The socket in the data directory, as somebody meets it who is not the command line: errors, and a server that lives on. */
-import { connect } from 'node:net'
+import { mkdirSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import test, { type ExecutionContext } from 'ava'
+import { listenForCommands } from '../../src/cli/socket.ts'
+import { Ledger } from '../../src/ledger/ledger.ts'
 import { bookOf, daybook, type Home, newHome, rowsOf, type Serving, serve } from '../_serve.ts'
 import { CALLBACK } from '../_support.ts'
 
@@ -91,7 +94,7 @@ for (const [kind, requests] of Object.entries({ garbage: GARBAGE, 'input that no
       const before = (await bookOf(home)).length
       const lines = await send(home, bytes)
       const news = (await bookOf(home)).slice(before).map((event) => event.type)
-      const isError = lines.length === 1 && /^\{"fail":"[^"\\]+"\}$/.test(lines[0]!) && news.length === 0
+      const isError = /^\{"fail":"[^"\\]+"\}\n\{"end":true\}$/.test(lines.join('\n')) && news.length === 0
       outcomes[what] = isError ? 'an error' : `${lines.length} lines and ${news.join(', ') || 'no event'}`
     }
     t.deepEqual(outcomes, Object.fromEntries(Object.keys(requests).map((what) => [what, 'an error'])))
@@ -127,8 +130,77 @@ test('a request in many pieces is one request; what follows it is left unread', 
   }
   const { row } = JSON.parse((await lines.next()).value!)
   t.is(row.username, 'alice')
+  t.deepEqual(JSON.parse((await lines.next()).value!), { end: true })
   t.true((await lines.next()).done)
   const twice = await send(home, ask('user list', {}) + ask('user revoke', { username: 'alice' }))
-  t.is(twice.length, 1)
+  t.is(twice.length, 2)
   t.is((await rowsOf(home, 'user list'))[0]!.state, 'active')
+})
+
+/** What a server sends before it dies, and for each of these every command must not look as if it had done anything. */
+const CUT_OFF = { nothing: '', 'half a line': '{"say":"alice is rev', 'a row': '{"row":{"id":1}}\n', garbage: '\0\n' }
+
+for (const [what, bytes] of Object.entries(CUT_OFF))
+  test(`a server that goes away after ${what}: 1, and it is said that nobody knows`, async (t) => {
+    const home = await newHome(t)
+    mkdirSync(home.data, { mode: 0o700 })
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => (what === 'garbage' ? socket.end(bytes) : socket.write(bytes, () => socket.destroy())))
+    })
+    await new Promise<void>((resolve) => server.listen(join(home.data, 'daybook.sock'), resolve))
+    t.teardown(() => server.close())
+    for (const words of ['user revoke bob', 'user list', 'audit verify', 'client rotate-secret chatgpt -o json']) {
+      const { code, stderr } = await daybook(home, words)
+      t.is(code, 1, words)
+      t.regex(stderr, /^daybook: the server went away [^\n]*not known[^\n]*\n$/, words)
+    }
+  })
+
+test('a sign that comes in two pieces is one sign', async (t) => {
+  const home = await newHome(t)
+  mkdirSync(home.data, { mode: 0o700 })
+  const line = Buffer.from('{"row":{"username":"é"}}\n{"end":true}\n')
+  const server = createServer((socket) => {
+    socket.once('data', () => {
+      socket.write(line.subarray(0, 21))
+      setTimeout(() => socket.end(line.subarray(21)), 50)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(join(home.data, 'daybook.sock'), resolve))
+  t.teardown(() => server.close())
+  t.is((await rowsOf(home, 'user list'))[0]!.username, 'é')
+})
+
+test('an answer whose reader has gone ends where it is', async (t) => {
+  const { data } = await newHome(t)
+  mkdirSync(data, { mode: 0o700 })
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  const server = await listenForCommands(data, async function* () {
+    try {
+      for (let i = 0; i < 1000; i++) yield { say: 'x'.repeat(10_000) }
+    } finally {
+      end()
+    }
+  })
+  t.teardown(() => server.close())
+  const socket = connect(join(data, 'daybook.sock'))
+  socket.write(ask('any', {}))
+  await new Promise((resolve) => socket.once('readable', resolve))
+  socket.destroy()
+  await ended
+  t.pass()
+})
+
+test('a command given while a server starts is answered by that server', async (t) => {
+  const home = await newHome(t)
+  const ledger = await Ledger.open({ directory: home.data, clock: Date.now, version: 'test' })
+  t.teardown(() => ledger.close())
+  const asked = rowsOf(home, 'user list')
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  const server = await listenForCommands(home.data, async function* () {
+    yield { row: { username: 'from the server' } }
+  })
+  t.teardown(() => server.close())
+  t.deepEqual(await asked, [{ username: 'from the server' }])
 })

@@ -4,7 +4,10 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import test from 'ava'
-import { daybook, type Env, eventsOf, type Home, newHome, run, serve } from '../_serve.ts'
+import { accept } from '../../src/domain/shape.ts'
+import { Ledger } from '../../src/ledger/ledger.ts'
+import { newKey } from '../../src/ledger/vault.ts'
+import { daybook, type Env, eventsOf, type Home, MAIN, newHome, run, serve } from '../_serve.ts'
 import { Visitor } from '../_support.ts'
 
 const ESCAPE = '\u001b'
@@ -35,7 +38,7 @@ test('what is no command, no option or no format: 2, on stderr, with the way to 
   for (const words of ['', ...lines]) {
     const { code, stdout, stderr } = await run(words === '' ? [] : words.split(' '))
     t.deepEqual([code, stdout], [2, ''], words)
-    t.regex(stderr, /^error: [^\n]+\n\(--help shows how\)\n$|^Usage: daybook /, words)
+    t.regex(stderr, /^error: [^\n]+\n\(daybook --help shows how\)\n$|^Usage: daybook /, words)
   }
 })
 
@@ -135,4 +138,32 @@ test('no colours where there is no terminal, whatever TERM says', async (t) => {
     const { stdout, stderr } = await daybook(home, words, { env })
     t.false(`${stdout}${stderr}`.includes(ESCAPE), words)
   }
+})
+
+test('what goes into a pipe goes there whole, however slowly it is read', async (t) => {
+  const home = await newHome(t)
+  const ledger = await Ledger.open({ directory: home.data, clock: Date.now, version: 'test' })
+  const by = { actor: { kind: 'system', id: 'test' }, via: {} } as const
+  for (let i = 0; i < 40; i++) {
+    const fact = {
+      type: 'TodoAdded',
+      data: { todo: `t${i}`, user: 'u' },
+      personal: { text: 'x'.repeat(10_000) },
+    } as const
+    await ledger.transact(by, () => accept([fact], undefined, i === 0 ? { 'key/u': newKey() } : {}))
+  }
+  await ledger.close()
+  const command = 'exec "$0" "$1" audit list -o ndjson | (sleep 1; cat)'
+  const child = spawn('/bin/sh', ['-c', command, process.execPath, MAIN], { env: home.env, cwd: home.folder })
+  let told = ''
+  for await (const part of child.stdout.setEncoding('utf8')) told += part
+  const rows = told
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  const added = rows.filter((row) => row.type === 'TodoAdded')
+  t.deepEqual(
+    added.map((row) => row.open.text.length),
+    Array(40).fill(10_000),
+  )
 })

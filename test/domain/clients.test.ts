@@ -242,7 +242,7 @@ test('3. a callback waits once; the operator allows it in one step', (t) => {
   const uri = 'https://chatgpt.com/aip/g-1/oauth/callback'
   const history = new History().given(...chatgpt)
   const asked = { client: 'chatgpt', uri }
-  const fact = { type: 'RedirectUriRequested', data: asked }
+  const fact = { type: 'RedirectUriRequested', data: { ...asked, replaces: null } }
   t.deepEqual(history.when(requestRedirect(history.state, asked)), {
     facts: [fact],
     refusal: 'redirect_waiting',
@@ -256,7 +256,7 @@ test('3. a callback waits once; the operator allows it in one step', (t) => {
   t.deepEqual([waiting(history), isAllowedRedirect(client(history), uri)], [[], true])
 })
 
-test('3. at most 20 callbacks wait; after a day they are forgotten and leave their places', (t) => {
+test('3. at most 20 callbacks wait, the oldest gives way; after a day they are forgotten', (t) => {
   const history = new History().given(...chatgpt)
   const uri = (n: number): string => `https://chatgpt.com/aip/g-${n}/oauth/callback`
   const ask = (n: number) => history.when(requestRedirect(history.state, { client: 'chatgpt', uri: uri(n) }))
@@ -265,13 +265,18 @@ test('3. at most 20 callbacks wait; after a day they are forgotten and leave the
     if (n === 19) history.now += HOUR
     t.is(ask(n).refusal, 'redirect_waiting')
   }
-  t.deepEqual(ask(20), { facts: [], refusal: 'redirect_waiting_full' })
-  t.is(ask(0).refusal, 'redirect_waiting', 'one that waits already is told so')
+  t.deepEqual(ask(1), { facts: [], refusal: 'redirect_waiting' }, 'one that waits already is told so')
+  const [fact] = ask(20).facts
+  t.like(fact, { type: 'RedirectUriRequested', data: { uri: uri(20), replaces: uri(0) } })
+  t.deepEqual(
+    waiting(history),
+    Array.from({ length: 20 }, (_, n) => uri(n + 1)),
+  )
   history.sweep(NOON + DAY)
   t.is(waiting(history).length, 20)
   history.sweep(NOON + DAY + MINUTE)
-  t.deepEqual(waiting(history), [uri(19)])
-  t.is(ask(20).facts.length, 1)
+  t.deepEqual(waiting(history), [uri(19), uri(20)])
+  t.is(ask(0).facts.length, 1)
   t.deepEqual(uris(history), [CALLBACK], 'what is allowed is not forgotten')
 })
 
@@ -334,9 +339,38 @@ test('what happened to a client nobody knows changes nothing', (t) => {
   history.given(
     { type: 'ClientIdChanged', data: { client: 'x', clientId: 'y' } },
     { type: 'ClientSecretRotated', data: { client: 'x', secret: 'y', secretFrom: 'shown' } },
-    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK } },
+    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK, replaces: null } },
     { type: 'RedirectUriAllowed', data: { client: 'x', uri: CALLBACK, from: 'operator' } },
     { type: 'RedirectUriWithdrawn', data: { client: 'x', uri: CALLBACK } },
   )
   t.deepEqual([...history.state.clients.entries()], [['chatgpt', before]])
+})
+
+test('a callback that an operator allowed stays theirs, whatever the settings name or stop naming', (t) => {
+  const history = new History().given(...chatgpt)
+  const uri = 'https://b.example/cb'
+  history.when(allowRedirect(history.state, { client: 'chatgpt', uri }))
+  const settle = (redirects: string[]) =>
+    history.when(
+      settleChatGpt(history.state, {
+        clientId: undefined,
+        secret: 'digest-of-secret',
+        redirects: [CALLBACK, ...redirects],
+        made: { clientId: 'm', secret: 'm', digest: 'm' },
+      }),
+    )
+  t.deepEqual(settle([uri]).facts, [])
+  t.deepEqual(settle([]).facts, [])
+  t.deepEqual(uris(history), [CALLBACK, uri])
+})
+
+test('a client ID that is another client’s is refused for ChatGPT, new or known', (t) => {
+  const history = new History()
+  const other = { ...chatgptData, client: 'other', clientId: 'taken' }
+  history.given({ type: 'ClientRegistered', data: other })
+  const made = { clientId: 'm', secret: 'm', digest: 'm' }
+  const settle = () => settleChatGpt(history.state, { clientId: 'taken', secret: undefined, redirects: [], made })
+  t.deepEqual(settle(), { facts: [], refusal: 'client_id_taken' })
+  history.given(...chatgpt)
+  t.deepEqual(settle(), { facts: [], refusal: 'client_id_taken' })
 })

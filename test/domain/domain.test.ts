@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import canonicalize from 'canonicalize'
-import { describe, type Event, eventTypes, evolve, initial, tablesOf } from '../../src/domain/domain.ts'
+import { describe, dropExpired, type Event, eventTypes, evolve, initial, tablesOf } from '../../src/domain/domain.ts'
 import type { Recorded } from '../../src/domain/shape.ts'
 import { type SealedBlob, SealedText, Vault } from '../../src/ledger/vault.ts'
 import {
@@ -199,4 +199,24 @@ test('113. one sweep drops what has expired in every room', (t) => {
   t.deepEqual(sizes(), { users: 1, clients: 0, sessions: 1, consents: 1, codes: 2, grants: 1, tokens: 2, todos: 0 })
   history.sweep(NOON + 90 * DAY + MINUTE)
   t.deepEqual(sizes(), { users: 1, clients: 0, sessions: 0, consents: 0, codes: 0, grants: 0, tokens: 0, todos: 0 })
+})
+
+test('113. what expires at once goes some ten thousand rows at a time, whole minutes together', (t) => {
+  const state = initial()
+  for (let i = 0; i <= 10_002; i++) {
+    const expiresAt = i <= 10_000 ? MINUTE : 2 * MINUTE
+    state.sessions.set(`s${i}`, { user: 'u', expiresAt, createdAt: '', sealed: undefined })
+  }
+  const history = (until: number): Event => ({ type: 'ExpiredDropped', data: { until } })
+  for (const [until, more, left] of [
+    [2 * MINUTE, true, 2],
+    [3 * MINUTE, false, 0],
+  ] as const) {
+    const decision = dropExpired(state, 600_000)
+    t.deepEqual(decision, { facts: [history(until)], result: more, keeps: {} })
+    const event = { seq: 1, id: '', at: '', actor: { kind: 'system', id: '' }, via: {}, ...history(until) }
+    evolve(state, event as Recorded<Event>)
+    t.is(state.sessions.size, left)
+  }
+  t.deepEqual(dropExpired(state, 600_000), { facts: [], result: false, keeps: {} })
 })

@@ -63,9 +63,13 @@ const stories = {
     const { head } = ledger
     limitFiles('0')
     const waiting = await Promise.all(
-      [add(ledger, 'alice', 'lost 1'), add(ledger, 'alice', 'lost 2'), keep('lost'), todosOf(ledger, 'alice')].map(
-        outcome,
-      ),
+      [
+        add(ledger, 'alice', 'lost 1'),
+        add(ledger, 'alice', 'lost 2'),
+        keep('lost'),
+        keep('lost again'),
+        todosOf(ledger, 'alice'),
+      ].map(outcome),
     )
     const atOnce = [
       await outcome(add(ledger, 'alice', 'lost 3')),

@@ -80,7 +80,7 @@ testWithPrlimit(
   async (t) => {
     const folder = temporaryFolder(t)
     const { head, waiting, atOnce, during, recovered, after, verified, statuses } = await play<Full>(folder, 'full')
-    t.deepEqual(waiting, Array(4).fill('book_unavailable'), 'a read that met what was lost is refused, too')
+    t.deepEqual(waiting, Array(5).fill('book_unavailable'), 'a read that met what was lost is refused, too')
     t.deepEqual(atOnce, ['book_unavailable', 'done', false, ['before'], 'before'], 'what was lost shows nowhere')
     t.deepEqual([during.writable, during.head], [false, head])
     t.deepEqual(recovered, [['before'], 'before', head], 'nothing of what was refused is there')

@@ -70,6 +70,20 @@ test('95. another book in its place, as long or longer, is refused', async (t) =
   }
 })
 
+test('95. another book in its place, verified as far as our witness at an earlier start of its own, is refused', async (t) => {
+  const [folder, other] = [await closedBook(t, 3), await closedBook(t, 4)]
+  await (await open(other)).close()
+  rmSync(join(folder, 'book'), { recursive: true })
+  cpSync(join(other, 'book'), join(folder, 'book'), { recursive: true })
+  await refused(t, folder, /event 5 is not the one that .*head has seen/)
+})
+
+test('95. an empty database beside a witness is no new book', async (t) => {
+  const folder = await closedBook(t)
+  await withDatabase(folder, (db) => db.clear())
+  await refused(t, folder, /its beginning is missing/)
+})
+
 test('95. a book without its witness is refused; who has noted its head can put that there', async (t) => {
   const folder = await closedBook(t)
   const head = headOf(folder)

@@ -108,6 +108,8 @@ async function refuseOnPage(ctx: Context, { ledger }: Deps, { page, client, redi
     const asked = { client: client.id, uri: redirectUri }
     await ledger.transact(by(ctx, ANONYMOUS, client.id), (state) => requestRedirect(state, asked))
   }
+  if (page === 'redirect_unregistered' && redirectUri === undefined)
+    throw new Refused(page, 'The app did not say at which address to answer it (redirect_uri).')
   throw new Refused(page)
 }
 

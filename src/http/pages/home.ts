@@ -25,7 +25,7 @@ export const signedInHomePage = (of: SignedInHome): Page => ({
     ${
       of.todos.length === 0
         ? html`<p class="lead">Nothing yet. Ask ChatGPT to write something down.</p>`
-        : html`<ol class="todos" start="0">${of.todos.map((text) => html`<li>${text}</li>`)}</ol>`
+        : html`<ol class="todos">${of.todos.map((text) => html`<li>${text}</li>`)}</ol>`
     }
     ${connect(of.publicUrl)}
     <form method="post" action="/logout" class="aside">
@@ -36,6 +36,10 @@ export const signedInHomePage = (of: SignedInHome): Page => ({
 
 const connect = (publicUrl: string) => html`<section class="facts" aria-label="Connect ChatGPT">
       <h2>Connect ChatGPT</h2>
-      <p>Give ChatGPT this address, then sign in here when it asks you to.</p>
-      <p><code>${publicUrl}/openapi.yaml</code></p>
+      ${
+        publicUrl.startsWith('https:')
+          ? html`<p>Import this address into an action of a GPT, then sign in here when it asks you to.</p>`
+          : html`<p>ChatGPT will read this address, once this Daybook is reached by https (<code>PUBLIC_URL</code>).</p>`
+      }
+      <p><a href="/openapi.yaml"><code>${publicUrl}/openapi.yaml</code></a></p>
     </section>`

@@ -16,6 +16,7 @@ export const messagePage = ({ title, text, status, more, requestId }: Message): 
   body: html`<h1>${title}</h1>
     <p class="lead">${text}</p>
     ${more ?? ''}
+    <p><a href="/">To the first page</a></p>
     ${
       requestId === undefined || requestId === ''
         ? ''

@@ -2,6 +2,7 @@
 import type { Context } from 'koa'
 import type { Reason } from '../../domain/shape.ts'
 import type { Refused } from '../../ledger/ledger.ts'
+import { COMMAND } from '../assets.ts'
 import { detailOf, RETRY_AFTER_S, sentence, statusOf } from '../errors.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
@@ -9,19 +10,21 @@ import { messagePage } from './message.ts'
 /** What to do about it, where there is something to do. */
 const advice: { readonly [R in Reason]?: Html } = {
   redirect_waiting: html`<p>It is on their list now. They can look at it and allow it with
-      <code>daybook client show chatgpt</code> and <code>daybook client allow chatgpt URL</code>. After that, start
+      <code>${COMMAND} client show chatgpt</code>, which prints the command that allows it. After that, start
       connecting again.</p>`,
-  redirect_waiting_full: html`<p>They can see them with <code>daybook client show chatgpt</code>.</p>`,
   redirect_unregistered: html`<p>To be safe, you are not sent there. If you set this up yourself, allow the app's
-      callback with <code>daybook client allow CLIENT URL</code>.</p>`,
+      callback with <code>${COMMAND} client allow CLIENT URL</code>.</p>`,
   client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
-      <code>daybook client show chatgpt</code>.</p>`,
+      <code>${COMMAND} client show chatgpt</code>.</p>`,
+  route_unknown: html`<p>The address may be mistyped, or what was here is gone.</p>`,
+  method_not_allowed: html`<p>This address takes a form that Daybook gave you. Begin again where it came from.</p>`,
   consent_unknown: html`<p>Go back to the app that sent you here and connect again.</p>`,
 }
 
 /** A heading where "This did not work" would say too little. */
 const titles: { readonly [R in Reason]?: string } = {
   route_unknown: 'Nothing here',
+  method_not_allowed: 'Nothing to see here',
   redirect_waiting: 'Not allowed yet',
   book_unavailable: 'Please try again shortly',
 }

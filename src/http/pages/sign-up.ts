@@ -25,7 +25,7 @@ export function signUpPage(of: SignUpPage): Page {
     ${
       Object.keys(errors).length === 0
         ? ''
-        : html`<p class="alert" role="alert">That did not work yet: please look at the field marked below.</p>`
+        : html`<p class="alert" role="alert">That did not work yet: please look at what is marked below.</p>`
     }
     <form method="post" action="/signup">
       ${hidden('form_token', of.formToken)}
