@@ -132,8 +132,8 @@ test('there is one clock: only the command line reads the system’s, and hands 
 test('only main and the command line know the process', (t) => {
   const knowing = filesSaying(/\bprocess\./).filter((path) => path !== 'src/main.ts' && !path.startsWith('src/cli/'))
   // The lock names its holder.
-  t.deepEqual(knowing, ['src/ledger/log.ts'])
-  t.deepEqual(whereSaid(/\bprocess\.(?!pid\b)/, ['src/ledger/log.ts']), [])
+  t.deepEqual(knowing, ['src/ledger/directory.ts'])
+  t.deepEqual(whereSaid(/\bprocess\.(?!pid\b)/, ['src/ledger/directory.ts']), [])
 })
 
 test('each file says what it is for, and is named after it', (t) => {

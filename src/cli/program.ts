@@ -1,6 +1,6 @@
 /** The command line: every command there is, its settings, and its exit code. */
 import { Command, CommanderError, Option } from 'commander'
-import { BookUnusable } from '../ledger/log.ts'
+import { BookUnusable } from '../ledger/directory.ts'
 import { CommandFailed } from './act.ts'
 import {
   type Config,

@@ -1,9 +1,9 @@
 /** Runs a command where the book is: in the server over its socket, or here, opening the book itself. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { sentence } from '../http/errors.ts'
+import { BookInUse } from '../ledger/directory.ts'
 import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
-import { BookInUse } from '../ledger/log.ts'
 import { CommandFailed, type Group, InputError, type Line, type Run } from './act.ts'
 import * as audit from './audit.ts'
 import * as client from './client.ts'

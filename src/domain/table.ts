@@ -89,11 +89,11 @@ export class Table<V extends object, I extends string = never> {
     return this.#gathering.size > 0
   }
 
-  /** A batch begins: gives what changed since the last one, `undefined` for a deleted row. */
-  beginBatch(): [string, V | undefined][] {
+  /** A batch begins: gives what changed since the last one; `undefined` stands for a row that is not there. */
+  beginBatch(): { key: string; row: V | undefined; before: V | undefined }[] {
     ;[this.#gathering, this.#writing] = [new Map(), this.#gathering]
     ;[this.#gatheringEntries, this.#writingEntries] = [new Set(), this.#gatheringEntries]
-    return [...this.#writing.keys()].map((key) => [key, this.#rows.get(key)])
+    return Array.from(this.#writing, ([key, before]) => ({ key, row: this.#rows.get(key), before }))
   }
 
   /** The batch that began last is on disk. */

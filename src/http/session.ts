@@ -2,7 +2,8 @@
 import type { Context } from 'koa'
 import { sessionUser } from '../domain/sessions.ts'
 import type { User } from '../domain/users.ts'
-import { FORM_KEY, Refused } from '../ledger/ledger.ts'
+import { FORM_KEY } from '../ledger/book.ts'
+import { Refused } from '../ledger/ledger.ts'
 import { digest, formToken, isFormToken, newSecret } from './secrets.ts'
 import type { Deps, Settings } from './settings.ts'
 

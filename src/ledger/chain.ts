@@ -1,5 +1,5 @@
 /** The hash chain: how an event becomes a line of the book, and how a line is held against the one before it. */
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 
 /** What event 1 has as `prev`. */
 export const GENESIS = '0'.repeat(64)
@@ -28,7 +28,7 @@ export function canonical(value: unknown): string {
   throw new TypeError(`no canonical form for ${typeof value} ${String(value)}`)
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+const sha256 = (text: string): string => digest('sha256', text)
 
 /**
  * A line of the book: the canonical JSON of the event with its `hash` put in front, so that what was hashed is the
@@ -57,12 +57,20 @@ export function checkLine(line: string, before: { seq: number; hash: string | un
     return 'the record does not begin with its hash'
   const body = `{${line.slice(BODY_AT)}`
   if (sha256(body) !== hash) return 'the record was changed: its hash does not match'
-  const event = parse(body)
+  const tail = TAIL.exec(body)?.groups
+  const event = tail === undefined ? parse(body) : { seq: Number(tail.seq), prev: tail.prev }
   if (event === undefined) return 'the record is no JSON'
   if (event.seq !== before.seq + 1) return `the record says it is number ${String(event.seq)}`
   if (before.hash !== undefined && event.prev !== before.hash) return 'the record does not follow the one before it'
   return { seq: before.seq + 1, hash }
 }
+
+/**
+ * How every line of ours ends, which spares parsing it: its members from `id` on, in canonical order. All of them are at
+ * the top, since the last brace but one closes `via`; and none is inside a string, where a quote has a backslash before it.
+ */
+const TAIL =
+  /"id":"[0-9A-Z]{26}","prev":"(?<prev>[0-9a-f]{64})"(?:,"sealed":"[\w-]+")?,"seq":(?<seq>\d{1,15}),"type":"\w+","via":\{[^{}]*\}\}$/
 
 function parse(body: string): { seq?: unknown; prev?: unknown } | undefined {
   try {

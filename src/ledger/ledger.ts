@@ -1,15 +1,14 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
-import { join } from 'node:path'
-import { dropExpired, type Event, evolve, initial, type State } from '../domain/domain.ts'
+import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts'
 import type { Actor, Decision, Fact, Reason, Recorded, Trace, Via } from '../domain/shape.ts'
-import { Sight } from '../domain/table.ts'
-import { userKeyName } from '../domain/users.ts'
-import { chainLine, checkLine, GENESIS, type Head } from './chain.ts'
+import { type Book, openBook } from './book.ts'
+import { chainLine, type Head } from './chain.ts'
+import { broken, type Fault, type Find, find, ownerOf, readEvents, toEvent, walk } from './history.ts'
 import { newId } from './ids.ts'
-import { BookUnusable, type Change, Log, RESTORE, type Span } from './log.ts'
-import { beginBatch, endBatch, loadRows, rollBack } from './tables.ts'
-import { NOBODY, newKey, SealedText, VAULT_PREFIX, Vault } from './vault.ts'
-import { Witness } from './witness.ts'
+import { type Change, type CheckedChange, Log, type Span, type View } from './log.ts'
+import { Scrub } from './scrub.ts'
+import { beginBatch, endBatch, rollBack } from './tables.ts'
+import type { Vault } from './vault.ts'
 
 /** Who asks for a change, how it came, and from where. */
 export type By = { readonly actor: Actor; readonly via: Via; readonly trace?: Trace }
@@ -41,6 +40,7 @@ export type Status = { readonly writable: true } | { readonly writable: false; r
 /** A batch in the making. Everybody in it waits for the same write. */
 class Group {
   readonly changes: Change[] = []
+  readonly checked: CheckedChange[] = []
   /** What takes the vault back to where it was. */
   readonly undo: (() => void)[] = []
   readonly #done = Promise.withResolvers<void>()
@@ -51,22 +51,6 @@ class Group {
   succeed = (): void => this.#done.resolve()
   fail = (): void => this.#done.reject(new Refused('book_unavailable'))
 }
-
-/** What is read from disk at a start, and again after a failed write. */
-type Book = {
-  log: Log
-  vault: Vault
-  state: State
-  sight: Sight
-  /** Where the chain ends in memory, and where it ends on disk. */
-  tip: Head
-  durable: Head
-  witness: Witness
-}
-
-/** What the vault keeps from the first start on: the key of what belongs to no user, and the key of form tokens. */
-export const FORM_KEY = 'form-key'
-const MADE_ONCE = [userKeyName(NOBODY), FORM_KEY]
 
 const CLOSING: Status = { writable: false, reason: 'it is being closed' }
 /** An event as it will stand in the book, and where the book then ends. */
@@ -84,12 +68,23 @@ export class Ledger {
   #writing: Group | undefined
   #writer: Promise<void> | undefined
   #recovery: Promise<void> | undefined
+  /** Settled, and made anew, whenever more is on disk. */
+  #moved = Promise.withResolvers<void>()
   #closed = false
   #isAnnounced = false
+
+  /** Reads the book back in the background, once it is run. */
+  readonly scrub: Scrub
 
   private constructor(options: LedgerOptions, book: Book) {
     this.#options = options
     this.#book = book
+    this.scrub = new Scrub({
+      book: () => this.#book,
+      now: () => this.now(),
+      keep: (changes) => this.#keep(changes),
+      onFault: (fault, before) => this.#onFault(fault, before),
+    })
   }
 
   /**
@@ -98,7 +93,7 @@ export class Ledger {
    * @throws {BookUnusable} with a message that says what is wrong and what to do
    */
   static async open(options: LedgerOptions, { mustExist = false } = {}): Promise<Ledger> {
-    const ledger = new Ledger(options, await load(options.directory, mustExist))
+    const ledger = new Ledger(options, await openBook(options.directory, mustExist))
     if (ledger.head.seq === 0) await ledger.announce()
     return ledger
   }
@@ -163,32 +158,54 @@ export class Ledger {
     while (this.status.writable) if (!(await this.transact(SYSTEM, dropExpired))) return
   }
 
-  /** Events as the book has them, their sealed text ready to be opened. Durable ones only. */
-  async *events(span: Span = {}): AsyncGenerator<Recorded<Event>> {
+  /** Events as the book has them on disk. @throws {BookUnusable} that names the first one that is not what was written */
+  events(span: Span = {}): AsyncGenerator<Recorded<Event>> {
     const { log, vault } = this.#book
-    for await (const [, line] of log.lines(span)) yield toEvent(line, vault)
+    return readEvents(log, vault, span)
+  }
+
+  /** The events that a search is for, among those that are on disk. @throws {BookUnusable} as `events` */
+  find(of: Omit<Find, 'from' | 'to'> & Partial<Pick<Find, 'from' | 'to'>>): AsyncGenerator<Recorded<Event>> {
+    const { log, vault, durable } = this.#book
+    return find(log, vault, { from: 1, ...of, to: Math.min(of.to ?? durable.seq, durable.seq) })
+  }
+
+  /** Waits until there is more on disk than `seq`, or `signal` says to stop waiting, or the book is closed. */
+  async waitBeyond(seq: number, signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    while (this.head.seq <= seq && !signal.aborted && !this.#closed) await Promise.race([this.#moved.promise, stopped])
+  }
+
+  /** Gives what can be read of the book at this moment, as long as `work` takes, and what opens its sealed text. */
+  atOneMoment<T>(work: (view: View, vault: Vault) => Promise<T>): Promise<T> {
+    const { log, vault } = this.#book
+    return log.atOneMoment((view) => work(view, vault))
   }
 
   /**
    * Walks the chain from event 1 to the head.
-   * @returns the head it reached, or the first event that does not fit and why
+   * @param onProgress told now and then how far it has got
+   * @returns the head it reached, or the first event that does not hold and why
    */
-  async verify(onProgress: (seq: number) => void = () => {}): Promise<Head | { seq: number; fault: string }> {
+  async verify(onProgress: (seq: number) => void = () => {}): Promise<Head | Fault> {
     const { log, durable: last } = this.#book
-    let head: Head = { seq: 0, hash: GENESIS }
-    for await (const [seq, line] of log.lines()) {
-      if (seq !== head.seq + 1) return { seq: head.seq + 1, fault: 'the record is missing' }
-      const checked = checkLine(line, head)
-      if (typeof checked === 'string') return { seq, fault: checked }
-      head = checked
+    const found = await walk(log.chunks(), undefined, ({ seq }) => {
       if (seq % 10_000 === 0) onProgress(seq)
-    }
-    return head.seq < last.seq ? { seq: head.seq + 1, fault: 'the record is missing' } : head
+    })
+    if ('fault' in found || found.seq >= last.seq) return found
+    return { seq: found.seq + 1, fault: 'the record is missing' }
+  }
+
+  /** Takes what was deleted from the vault off the disk: until then a key that was erased could be found there. */
+  async purge(): Promise<void> {
+    await this.#book.log.purge('vault/')
+    await this.#book.log.purge('row/')
   }
 
   /** Finishes what is being written and lets go of the book. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#moved.resolve()
     await this.#writer
     await this.#recovery
     this.#book.witness.close()
@@ -221,7 +238,8 @@ export class Ledger {
         this.#book.tip = tip
         group.changes.push(Log.eventChange(tip.seq, line))
       }
-      for (const [name, value] of keeps) group.changes.push(vault.keep(name, value))
+      for (const [i, [name, value]] of keeps.entries())
+        group.checked.push({ ...vault.keep(name, value), before: before[i]![1] })
     })
   }
 
@@ -261,7 +279,7 @@ export class Ledger {
       try {
         this.#book.witness.close()
         await this.#book.log.close()
-        this.#book = await load(this.#options.directory, true)
+        this.#book = await openBook(this.#options.directory, true)
         await this.#book.log.write([['meta/probe', String(this.now())]])
         this.#recovery = undefined
         this.#setStatus({ writable: true })
@@ -271,6 +289,22 @@ export class Ledger {
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
       }
     }
+  }
+
+  /** What the scrub notes goes with the next batch. */
+  async #keep(changes: readonly Change[]): Promise<void> {
+    if (!this.status.writable) throw new Refused('book_unavailable')
+    this.#gather((group) => group.changes.push(...changes))
+    await this.#durable(2)
+  }
+
+  /**
+   * An event that was acknowledged is not what was written. Nothing is added to such a book; it is not opened again by
+   * itself, and the next start begins to verify before that event, so that it is refused.
+   */
+  async #onFault(fault: Fault, before: Head): Promise<void> {
+    if (before.seq < this.#book.verified.seq) await this.#keep([Log.verifiedChange(before)]).catch(() => {})
+    this.#setStatus({ writable: false, reason: broken(fault).message })
   }
 
   /** Adds to the group that is gathering. If that breaks half-way, memory is no longer what the book says: reload. */
@@ -300,12 +334,14 @@ export class Ledger {
       this.#writing = group
       this.#gathering = undefined
       try {
-        const changes = [...group.changes, ...beginBatch(book.state)]
-        if (changes.length > 0) await book.log.write(changes)
+        const checked = [...group.checked, ...beginBatch(book.state)]
+        if (group.changes.length + checked.length > 0) await book.log.write(group.changes, checked)
         if (!this.#status.writable) break // Something else failed meanwhile: these were told so already.
         endBatch(book.state)
         book.durable = tip
         book.witness.write(tip)
+        this.#moved.resolve()
+        this.#moved = Promise.withResolvers()
       } catch (error) {
         this.#fail(error as Error)
         break
@@ -315,65 +351,4 @@ export class Ledger {
     }
     this.#writer = undefined
   }
-}
-
-/** Whose key seals an event: its user's, its actor's, or nobody's. */
-function ownerOf(data: { user?: unknown }, actor: Actor): string {
-  if (typeof data.user === 'string') return data.user
-  return actor.kind === 'user' ? actor.id : NOBODY
-}
-
-function toEvent(line: string, vault: Vault): Recorded<Event> {
-  const event = JSON.parse(line)
-  if (event.sealed === undefined) return event
-  const { seq, type, data, actor, sealed: blob } = event
-  return { ...event, sealed: new SealedText(vault, { seq, type, owner: ownerOf(data, actor), blob }) }
-}
-
-/** Opens the log, reads vault and rows, and holds the end of the book against witness and chain. */
-async function load(directory: string, mustExist: boolean): Promise<Book> {
-  const vault = new Vault()
-  const log = await Log.open(directory, () => MADE_ONCE.map((name) => vault.keep(name, newKey())), mustExist)
-  try {
-    for await (const [name, value] of log.under(VAULT_PREFIX)) vault.put(name, value)
-    for (const name of MADE_ONCE)
-      if (vault.get(name) === undefined) throw new BookUnusable(`the vault's ${name} is missing. ${RESTORE}`)
-    const sight = new Sight()
-    const state = initial(sight)
-    await loadRows(state, log, vault)
-    const head = await log.head()
-    const path = join(directory, 'head')
-    await verifyEnd(log, head, Witness.read(path), path)
-    return { log, vault, state, sight, tip: head, durable: head, witness: Witness.open(path, head) }
-  } catch (error) {
-    await log.close()
-    const { syscall, message } = error as NodeJS.ErrnoException
-    throw syscall === undefined ? error : new BookUnusable(`${directory} cannot be used: ${message}`)
-  }
-}
-
-/** Verifies what came after the last start: the book is as long as the witness says, and its chain holds. */
-async function verifyEnd(log: Log, head: Head, witness: Head | undefined, path: string): Promise<void> {
-  const verified = await log.verified()
-  // A first start that was cut off leaves one event, BookOpened, at most. A longer book has had its witness.
-  if (witness === undefined && head.seq > 1)
-    throw new BookUnusable(
-      `${path} is missing or empty, so it cannot be told whether the book is whole. If ${head.seq} ${head.hash} is the head that ` +
-        `you noted, write it there: printf '%016d %s\\n' ${head.seq} ${head.hash} > ${path}`,
-    )
-  const seen = Math.max(witness?.seq ?? 0, verified.seq)
-  if (seen > head.seq)
-    throw new BookUnusable(`the book ends at event ${head.seq}, but ${path} has seen ${seen}. ${RESTORE}`)
-  const from = Math.max(1, Math.min(verified.seq + 1, head.seq, witness?.seq ?? 1))
-  let before: { seq: number; hash: string | undefined } = { seq: from - 1, hash: undefined }
-  if (from === verified.seq + 1) before = verified
-  for await (const [seq, line] of log.lines({ from })) {
-    const next = before.seq + 1
-    const checked = seq === next ? checkLine(line, before) : 'the record is missing'
-    if (typeof checked === 'string') throw new BookUnusable(`event ${next} does not hold: ${checked}. ${RESTORE}`)
-    if (seq === witness?.seq && checked.hash !== witness.hash)
-      throw new BookUnusable(`event ${seq} is not the one that ${path} has seen. ${RESTORE}`)
-    before = checked
-  }
-  if (head.seq > verified.seq) await log.write([Log.verifiedChange(head)])
 }

@@ -1,20 +1,22 @@
 /** The rows on disk: every table of the state, mirrored in the batch of the events that changed it. */
 import { type State, tablesOf } from '../domain/domain.ts'
-import { BookUnusable, type Change, Log, RESTORE } from './log.ts'
+import { BookUnusable } from './directory.ts'
+import type { CheckedChange, View } from './log.ts'
 import { type SealedBlob, SealedText, type Vault } from './vault.ts'
 
-const ROW_PREFIX = 'row/'
-
 /** A batch begins: all rows changed since the last one. */
-export function beginBatch(state: State): Change[] {
-  const changes: Change[] = []
+export function beginBatch(state: State): CheckedChange[] {
+  const changes: CheckedChange[] = []
   for (const [table, rows] of tablesOf(state)) {
     if (!rows.hasChanges) continue
-    for (const [key, row] of rows.beginBatch())
-      changes.push(Log.checkedChange(`${ROW_PREFIX}${table}/${key}`, row && JSON.stringify(row)))
+    for (const { key, row, before } of rows.beginBatch())
+      changes.push({ under: 'row/', name: `${table}/${key}`, text: textOf(row), before: textOf(before) })
   }
   return changes
 }
+
+/** A row as it stands on disk. The same row always gives the same text. */
+export const textOf = (row: object | undefined): string | undefined => row && JSON.stringify(row)
 
 /** The batch that began last is on disk. */
 export function endBatch(state: State): void {
@@ -26,13 +28,13 @@ export function rollBack(state: State): void {
   for (const [, rows] of tablesOf(state)) rows.rollBack()
 }
 
-/** Fills the tables from disk. @throws {BookUnusable} when a row is not what was written */
-export async function loadRows(state: State, log: Log, vault: Vault): Promise<void> {
+/** Fills the tables from disk. @throws {BookUnusable} when a row is not what was written, or is missing */
+export async function loadRows(state: State, view: View, vault: Vault): Promise<void> {
   const tables = new Map(tablesOf(state))
-  for await (const [name, json] of log.under(ROW_PREFIX)) {
+  for await (const [name, json] of view.values('row/')) {
     const slash = name.indexOf('/')
     const table = tables.get(name.slice(0, slash))
-    if (table === undefined) throw new BookUnusable(`the row ${name} is of no table. ${RESTORE}`)
+    if (table === undefined) throw new BookUnusable(`the row ${name} is of no table: is the book of another version?`)
     table.load(name.slice(slash + 1), revive(JSON.parse(json), vault))
   }
 }

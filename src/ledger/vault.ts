@@ -2,9 +2,8 @@
 import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import type { Sealed } from '../domain/shape.ts'
 import { userKeyName } from '../domain/users.ts'
-import { type Change, Log } from './log.ts'
+import type { CheckedChange } from './log.ts'
 
-export const VAULT_PREFIX = 'vault/'
 /** Whose key seals what belongs to no user. */
 export const NOBODY = 'anonymous'
 
@@ -43,9 +42,10 @@ export class Vault {
   }
 
   /** Sets or deletes a value and gives the change that has to be written with it. */
-  keep(name: string, value: string | undefined): Change {
+  keep(name: string, value: string | undefined): CheckedChange {
+    const before = this.get(name)
     this.put(name, value)
-    return Log.checkedChange(`${VAULT_PREFIX}${name}`, value)
+    return { under: 'vault/', name, text: value, before }
   }
 
   /** AES-256-GCM under the owner's key, with the event's place and type as associated data: base64url(nonce, text, tag). */

@@ -2,7 +2,7 @@
 import { closeSync, constants, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Head } from './chain.ts'
-import { BookUnusable, RESTORE } from './log.ts'
+import { BookUnusable, RESTORE } from './directory.ts'
 
 /** A line of fixed length, so that overwriting it in place leaves the old one or the new one, nothing between. */
 const format = ({ seq, hash }: Head): string => `${String(seq).padStart(16, '0')} ${hash}\n`

@@ -77,8 +77,8 @@ test('a batch carries each changed row once, as it is now, and each deleted key'
   table.delete('never there')
   t.true(table.hasChanges)
   t.deepEqual(table.beginBatch(), [
-    ['k1', { user: 'bob' }],
-    ['k2', undefined],
+    { key: 'k1', row: { user: 'bob' }, before: undefined },
+    { key: 'k2', row: undefined, before: undefined },
   ])
   t.false(table.hasChanges)
   table.endBatch()
@@ -228,7 +228,12 @@ test('whatever is done: a table is a map, each index is a filter, and nothing un
       } else {
         table.endBatch()
         disk = writing
-        writing = written(disk, table.beginBatch())
+        const batch = table.beginBatch()
+        for (const { key, before } of batch) assert.deepEqual(before, disk.get(key), 'what stood there before')
+        writing = written(
+          disk,
+          batch.map(({ key, row }) => [key, row]),
+        )
         assert.deepEqual(writing, rows, 'what a batch carries')
       }
       const needs = (now: unknown, next: unknown, durable: unknown): number =>

@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { BookUnusable } from '../../src/ledger/log.ts'
-import { temporaryFolder } from '../_support.ts'
+import { revokeUser } from '../../src/domain/users.ts'
+import { BookUnusable } from '../../src/ledger/directory.ts'
+import { Refused } from '../../src/ledger/ledger.ts'
+import { SYSTEM, temporaryFolder } from '../_support.ts'
 import { add, closedBook, databaseOf, open, todosOf, typesOf, withDatabase } from './_book.ts'
 
 const eventKey = (seq: number): string => `log/${String(seq).padStart(16, '0')}`
@@ -133,7 +135,8 @@ test('105. a row, or a value of the vault, that is not what was written is refus
     const [key, value] = rows[i % rows.length]!
     await withDatabase(folder, (db) => db.put(key, damage(value)))
     const before = await databaseOf(folder)
-    const message = new RegExp(`${key} is damaged\\. Restore a backup; nothing was changed`)
+    const remedy = key.startsWith('row/') ? '.*"daybook rebuild".*' : 'Restore a backup; '
+    const message = new RegExp(`${key} is damaged\\. ${remedy}[Nn]othing was changed`)
     await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message })
     t.deepEqual(await databaseOf(folder), before)
     await withDatabase(folder, (db) => db.put(key, value))
@@ -146,16 +149,17 @@ test('105. a row under another’s key, or of a table that is not known, is refu
   const [, value] = (await databaseOf(folder)).find(([key]) => key.startsWith('row/todos/'))!
   for (const key of ['row/todos/other', 'row/users/other', 'row/unknown/other', 'row/', 'row/todos']) {
     await withDatabase(folder, (db) => db.put(key, value))
-    await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: /is damaged/ }, key)
+    await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: /is damaged|is of no table|missing/ }, key)
     await withDatabase(folder, (db) => db.del(key))
   }
   await (await open(folder)).close()
 })
 
-/** A book whose events a start has verified already, so that only `verify` looks at them again. */
+/** A book whose events were read back and found to hold, so that a start does not look at them again. */
 async function verifiedBook(t: ExecutionContext): Promise<string> {
   const folder = await closedBook(t)
-  await (await open(folder)).close()
+  const [seq, hash] = readFileSync(join(folder, 'head'), 'utf8').trim().split(' ')
+  await withDatabase(folder, (db) => db.put('meta/verified', `${Number(seq)} ${hash}`))
   return folder
 }
 
@@ -193,6 +197,45 @@ for (const [name, seq, edit] of edits)
     t.true('fault' in (await ledger.verify()))
     await ledger.close()
   })
+for (const [name, seq, edit] of edits)
+  test(`105. the scrub finds ${name}: nothing more is written, and the next start is refused and names it`, async (t) => {
+    const folder = await verifiedBook(t)
+    await withDatabase(folder, async (db) => {
+      const line = edit((await db.get(eventKey(seq)))!)
+      await (line === undefined ? db.del(eventKey(seq)) : db.put(eventKey(seq), line))
+    })
+    const ledger = await open(folder)
+    while (ledger.scrub.status.fault === undefined && ledger.scrub.status.passed === undefined)
+      await ledger.scrub.step()
+    t.is(ledger.scrub.status.fault?.seq, seq)
+    t.true(!ledger.status.writable && ledger.status.reason.startsWith(`event ${seq} does not hold: `))
+    await t.throwsAsync(add(ledger, 'alice', 'no more'), { instanceOf: Refused })
+    t.deepEqual(await todosOf(ledger, 'alice'), ['todo 0', 'todo 1', 'todo 2'], 'reading goes on')
+    await ledger.close()
+    for (const _ of ['at first', 'and again'])
+      await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: new RegExp(`event ${seq} does not hold`) })
+  })
+
+test('105. any row or vault value that is gone, or an older one, is refused', async (t) => {
+  const folder = await closedBook(t)
+  const kept = (await databaseOf(folder)).filter(([key]) => /^(row|vault|meta\/tally)\//.test(key))
+  t.is(kept.length, 10)
+  for (const [key, value] of kept) {
+    await withDatabase(folder, (db) => db.del(key))
+    await t.throwsAsync(open(folder), { instanceOf: BookUnusable }, key)
+    await withDatabase(folder, (db) => db.put(key, value))
+  }
+  const user = kept.find(([key]) => key.startsWith('row/users/'))!
+  const ledger = await open(folder)
+  await ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice'))
+  await ledger.close()
+  const [[key, revoked]] = (await databaseOf(folder)).filter(([name]) => name === user[0]) as [[string, string]]
+  t.not(revoked, user[1])
+  await withDatabase(folder, (db) => db.put(key, user[1]))
+  await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: /missing, or older.*daybook rebuild/ })
+  await withDatabase(folder, (db) => db.put(key, revoked))
+  await (await open(folder)).close()
+})
 
 test('94. verify names the event that was put in, swapped, or copied', async (t) => {
   const folder = await verifiedBook(t)

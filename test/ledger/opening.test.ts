@@ -3,8 +3,8 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlink
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { Level } from 'level'
+import { BookUnusable } from '../../src/ledger/directory.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
-import { BookUnusable } from '../../src/ledger/log.ts'
 import { Clock, dump, temporaryFolder } from '../_support.ts'
 import {
   add,
@@ -189,14 +189,14 @@ const setFormat = (folder: string, format: string | undefined): Promise<void> =>
   withDatabase(folder, (db) => (format === undefined ? db.del('meta/format') : db.put('meta/format', format)))
 
 test('a book of another format is refused, told which, and nothing in it is changed', async (t) => {
-  for (const format of ['2', '0', '', '1 ', '01']) {
+  for (const format of ['1', '3', '', '2 ', '02']) {
     const folder = await closedBook(t)
     await setFormat(folder, format)
     const [database, head] = [await databaseOf(folder), readFileSync(join(folder, 'head'), 'utf8')]
-    await refusedWith(t, folder, new RegExp(`has format ${format}; this Daybook reads format 1`))
+    await refusedWith(t, folder, new RegExp(`has format ${format}[;,] .*reads format 2. Nothing was changed`))
     t.deepEqual(await databaseOf(folder), database)
     t.is(readFileSync(join(folder, 'head'), 'utf8'), head)
-    await setFormat(folder, '1')
+    await setFormat(folder, '2')
     await (await open(folder)).close()
   }
 })

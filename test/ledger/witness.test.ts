@@ -2,7 +2,7 @@
 import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
-import { BookUnusable } from '../../src/ledger/log.ts'
+import { BookUnusable } from '../../src/ledger/directory.ts'
 import { Witness } from '../../src/ledger/witness.ts'
 import { temporaryFolder } from '../_support.ts'
 import { add, closedBook, databaseOf, open, register, startBook, todosOf, withDatabase } from './_book.ts'
