@@ -33,6 +33,7 @@ export type Wrong = 'right' | 'foreign client' | 'wrong details'
 export class Model {
   now: number
   readonly users: User[] = []
+  readonly erased = new Set<string>()
   readonly sessions: Session[] = []
   readonly consents: Consent[] = []
   readonly codes: Code[] = []
@@ -129,6 +130,14 @@ export class Model {
     for (const code of this.codes) if (code.user === user) code.ended = true
     for (const { family } of this.accesses) if (family.user === user) family.ended = true
     return done('UserRevoked')
+  }
+
+  erase(user: User): Outcome {
+    user.active = true
+    this.revoke(user)
+    this.users.splice(this.users.indexOf(user), 1)
+    this.erased.add(user.name)
+    return done('UserErased')
   }
 
   restore(user: User): Outcome {

@@ -11,7 +11,7 @@ import { authenticate, redeemCode, refreshTokens } from '../src/domain/grants.ts
 import { sessionUser, signIn, signOut } from '../src/domain/sessions.ts'
 import type { Decision } from '../src/domain/shape.ts'
 import { addTodo, deleteTodo, openTodos } from '../src/domain/todos.ts'
-import { changePassword, registerUser, restoreUser, revokeUser } from '../src/domain/users.ts'
+import { changePassword, eraseUser, registerUser, restoreUser, revokeUser } from '../src/domain/users.ts'
 import { Ledger, Refused } from '../src/ledger/ledger.ts'
 import { newKey } from '../src/ledger/vault.ts'
 import { MAX_TODOS, Model, type Outcome, TTL, type Wrong } from './_model.ts'
@@ -46,6 +46,7 @@ const acts = fc.oneof(
   act('redeem', 10, { how }),
   act('refresh', 16, { how }),
   act('revoke', 1, {}),
+  act('erase', 1, { surely: fc.nat({ max: 3 }).map((n) => n === 0) }),
   act('restore', 4, {}),
   act('change password', 1, {}),
   act('add', 4, {}),
@@ -97,6 +98,7 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
   const { now } = model
   switch (one.act) {
     case 'sign up': {
+      if (model.erased.has(one.name)) return undefined
       const input = { user: one.name, username: one.name, email: `${one.name}@example.org`, admin: false }
       return {
         expected: model.signUp(one.name),
@@ -156,6 +158,10 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
     }
     case 'revoke':
       return user && { expected: model.revoke(user), decide: (state) => revokeUser(state, user.name) }
+    case 'erase': {
+      if (user === undefined || !one.surely) return undefined
+      return { expected: model.erase(user), decide: (state) => eraseUser(state, user.name) }
+    }
     case 'restore':
       return user && { expected: model.restore(user), decide: (state) => restoreUser(state, user.name) }
     case 'change password': {
@@ -292,6 +298,7 @@ const EVENTFUL: Act[] = [
   { act: 'change password', pick: 0 },
   { act: 'revoke', pick: 0 },
   { act: 'restore', pick: 0 },
+  { act: 'erase', pick: 0, surely: true },
 ]
 
 test('whatever is done in whatever order, the book does what the model says, and holds', async (t) => {

@@ -1,21 +1,29 @@
 /** What a command does to the book, apart from where it runs: in this process, or in the server that holds the book. */
 import type { Command } from 'commander'
 import type { By, Ledger } from '../ledger/ledger.ts'
-import type { Columns } from './output.ts'
+import type { Config } from './config.ts'
+import type { Columns, Format } from './output.ts'
 
 /** One row of an answer: what `-o json` shows; a table shows some of it. */
 export type Row = { readonly [column: string]: unknown }
 
 /** What an act tells, a line at a time. `fail` is the last one and means exit 1. */
-export type Line = { readonly row: Row } | { readonly say: string } | { readonly fail: string }
+export type Line =
+  | { readonly row: Row }
+  | { readonly say: string }
+  /** Text that is the answer itself, as it is. */
+  | { readonly raw: string }
+  /** How far long work has got. */
+  | { readonly progress: number; readonly of: number }
+  | { readonly fail: string }
 
 /** What ends an answer over the socket: without it, it was cut off. */
 export const END = { end: true } as const
 
 export type Input = { readonly [name: string]: unknown }
 
-/** Everything in and out of an act is JSON, since it may travel over the socket. */
-export type Act = (ledger: Ledger, input: Input, by: By) => AsyncGenerator<Line>
+/** Everything in and out of an act is JSON, since it may travel over the socket. `signal`: whoever asked has gone. */
+export type Act = (ledger: Ledger, input: Input, by: By, signal: AbortSignal) => AsyncGenerator<Line>
 
 /** The command was refused or failed. Exit 1, and its message. */
 export class CommandFailed extends Error {
@@ -25,11 +33,20 @@ export class CommandFailed extends Error {
 /** Runs an act and prints what it tells. @throws {CommandFailed} when it was refused or failed */
 export type Run = (act: string, input: Input, columns?: Columns) => Promise<void>
 
+/** What a command has at hand. */
+export type Tools = {
+  readonly run: Run
+  /** What an act tells, for a command that does more with it than print it. */
+  readonly ask: (act: string, input: Input) => AsyncGenerator<Line>
+  readonly settings: () => Config
+  readonly format: () => Format
+}
+
 /** What a file of commands gives: what they do, which of them may begin a book, and how they are called. */
 export type Group = {
   readonly acts: { readonly [name: string]: Act }
   readonly begins: readonly string[]
-  readonly addCommands: (program: Command, run: Run) => void
+  readonly addCommands: (program: Command, tools: Tools) => void
 }
 
 /** Lists tell the oldest first, wherever the rows come from. */

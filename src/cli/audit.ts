@@ -1,59 +1,290 @@
-/** `daybook audit …`: who did what, when, through what; and the proof that nothing was changed since. */
-import { type Command, InvalidArgumentError } from 'commander'
-import { describe, type Event, type State } from '../domain/domain.ts'
-import type { Actor, Recorded } from '../domain/shape.ts'
-import { usernameOf } from '../domain/users.ts'
-import { type Act, countOf, type Run } from './act.ts'
+/** `daybook audit …`: who did what, when, through what; as it stood then; and the proof that nothing was changed since. */
+import { createReadStream } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { FilterMalformed, parseFilter } from '../domain/search.ts'
+import { openTodos } from '../domain/todos.ts'
+import { findUser } from '../domain/users.ts'
+import { count, follow, list, listAt, recordLook, searchOf, tell } from '../ledger/audit.ts'
+import { EXPORT_FORMATS, type ExportFormat, exportText } from '../ledger/export.ts'
+import { Refused } from '../ledger/ledger.ts'
+import { verifyExport } from '../ledger/proof.ts'
+import {
+  type Act,
+  CommandFailed,
+  countOf,
+  type Input,
+  InputError,
+  type Line,
+  optionalTextOf,
+  type Row,
+  type Tools,
+  textOf,
+} from './act.ts'
+import { type Config, UsageError } from './config.ts'
+import { Follower } from './output.ts'
+import { askServer } from './socket.ts'
+
+const NOT_RECORDED: Line = { say: 'This look could not be recorded: the book cannot be written at the moment.' }
 
 export const acts: { readonly [name: string]: Act } = {
-  async *'audit list'(ledger, input) {
-    let last = 1
-    for await (const event of ledger.events({ reverse: true, limit: countOf(input, 'limit') })) {
-      yield { row: await ledger.read((state) => rowOf(event, state)) }
+  async *'audit list'(ledger, input, by) {
+    const [search, limit] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'limit')]
+    const { seq } = ledger.head
+    const progress: Line[] = []
+    const onRead = (at: number): void => void progress.push({ progress: seq - at, of: seq })
+    let [told, last] = [0, seq + 1]
+    for await (const { event } of list(ledger, { search, newestFirst: true, onRead })) {
+      yield* progress.splice(0)
+      yield { row: tell(ledger, event) }
       last = event.seq
+      if (++told === limit) break
     }
-    if (last > 1) yield { say: `There are older events: --limit says how many are shown.` }
+    if (told === limit && last > 1) yield { say: `These are the latest ${limit}; --limit says how many are shown.` }
+    if (!(await recordLook(ledger, by, 'list', search.canonical))) yield NOT_RECORDED
   },
 
-  async *'audit verify'(ledger) {
-    const found = await ledger.verify()
-    if ('fault' in found) yield { fail: `Event ${found.seq} does not hold: ${found.fault}.` }
-    else yield { say: `${found.seq} events, and the chain holds. Head ${found.seq}:${found.hash}` }
+  async *'audit tail'(ledger, input, by, signal) {
+    const [search, lines] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'lines')]
+    const after = input.after === undefined ? undefined : countOf(input, 'after')
+    let seen = after ?? ledger.head.seq
+    if (after === undefined) {
+      const latest: Row[] = []
+      for await (const { event } of list(ledger, { search, to: seen, newestFirst: true })) {
+        latest.unshift(tell(ledger, event))
+        if (latest.length === lines) break
+      }
+      for (const row of latest) yield { row }
+      if (!(await recordLook(ledger, by, 'tail', search.canonical))) yield NOT_RECORDED
+    }
+    for await (const { event } of follow(ledger, search, seen, signal)) {
+      yield { row: tell(ledger, event) }
+      seen = event.seq
+    }
+  },
+
+  async *'audit show'(ledger, input, by) {
+    const seq = countOf(input, 'seq')
+    const found = await Array.fromAsync(ledger.events({ from: Math.max(1, seq - 1), to: seq + 1 }))
+    const event = found.find((one) => one.seq === seq)
+    if (event === undefined) throw new InputError(`there is no event ${seq}: the book ends at ${ledger.head.seq}`)
+    const hashOf = (wanted: number): string | null =>
+      (found.find((one) => one.seq === wanted) as { hash?: string } | undefined)?.hash ?? null
+    yield { row: { ...tell(ledger, event), hash_before: hashOf(seq - 1), hash_after: hashOf(seq + 1) } }
+    if (!(await recordLook(ledger, by, 'show', `seq:${seq}`))) yield NOT_RECORDED
+  },
+
+  async *'audit trace'(ledger, input, by) {
+    const search = searchOf(ledger, `request:${textOf(input, 'request')}`)
+    for await (const { event } of list(ledger, { search, newestFirst: false })) yield { row: tell(ledger, event) }
+    if (!(await recordLook(ledger, by, 'trace', search.canonical))) yield NOT_RECORDED
+  },
+
+  async *'audit stats'(ledger, input, by) {
+    const filter = textOf(input, 'filter')
+    const search = searchOf(ledger, filter)
+    const counts = await count(ledger, search, search.canonical === '')
+    for (const [type, events] of [...counts].sort(([, a], [, b]) => b - a)) yield { row: { type, events } }
+    const total = [...counts.values()].reduce((sum, n) => sum + n, 0)
+    yield { say: `${total} events. The book ends at ${ledger.head.seq}:${ledger.head.hash}` }
+    if (!(await recordLook(ledger, by, 'stats', search.canonical))) yield NOT_RECORDED
+  },
+
+  async *'audit state'(ledger, input, by) {
+    const [name, at] = [textOf(input, 'user'), countOf(input, 'at')]
+    if (at > ledger.head.seq) throw new InputError(`there is no event ${at}: the book ends at ${ledger.head.seq}`)
+    const user = await ledger.read((state) => findUser(state, name)?.id)
+    if (user === undefined) throw new Refused('user_unknown')
+    const search = searchOf(ledger, `user:${user} type:TodoAdded type:TodoDeleted`)
+    const then = await listAt(ledger, search, user, at)
+    const now = await ledger.read((state) => [...openTodos(state, user)])
+    const placeNow = new Map(now.map(({ id }, place) => [id, place]))
+    const wasThen = new Set(then.map(({ id }) => id))
+    for (const [place, { id, text }] of then.entries())
+      yield { row: { idx: place, idx_now: placeNow.get(id) ?? null, todo: text, id } }
+    for (const [place, { id, text }] of now.entries())
+      if (!wasThen.has(id)) yield { row: { idx: null, idx_now: place, todo: text, id } }
+    yield { say: `The list of ${name} after event ${at}, and where each to-do stands now.` }
+    if (!(await recordLook(ledger, by, 'state', `user:${user} seq:..${at}`))) yield NOT_RECORDED
+  },
+
+  async *'audit export'(ledger, input, by) {
+    const format = EXPORT_FORMATS.find((known) => known === input.format)
+    if (format === undefined) throw new InputError(`format must be one of ${EXPORT_FORMATS.join(', ')}`)
+    const search = searchOf(ledger, textOf(input, 'filter'))
+    for await (const raw of exportText(ledger, by, { search, format, opened: input.opened === true })) yield { raw }
+  },
+
+  async *'audit verify'(ledger, input) {
+    const expected = expectedOf(optionalTextOf(input, 'expect'))
+    const { seq } = ledger.head
+    let done = 0
+    const verifying = ledger.verify(expected?.seq, (at) => {
+      done = at
+    })
+    while ((await Promise.race([verifying, wait(200, 'still', { ref: false })])) === 'still')
+      yield { progress: done, of: seq }
+    yield verdict(await verifying, expected)
   },
 }
 
-/** An event with its sealed text opened, and as a sentence. */
-function rowOf({ sealed, ...event }: Recorded<Event>, state: State) {
-  const who = nameOf(event.actor, state)
-  const open = sealed?.open
-  const through = [event.via.client, event.via.conversation].filter((part) => part !== undefined).join(' ')
-  return { ...event, open, who, what: describe({ ...event, sealed } as Recorded<Event>, state), through, ip: open?.ip }
+type Verdict = Awaited<ReturnType<typeof verifyExport>>
+type Expected = { readonly seq: number; readonly hash: string }
+
+/** `SEQ:HASH`, as `verify` prints it. */
+function expectedOf(text: string | undefined): Expected | undefined {
+  if (text === undefined) return undefined
+  const found = /^([1-9]\d{0,14}):([0-9a-f]{64})$/.exec(text)
+  if (found === null) throw new InputError('--expect wants SEQ:HASH, as an earlier verify printed it')
+  return { seq: Number(found[1]), hash: found[2]! }
 }
 
-function nameOf({ kind, id }: Actor, state: State): string {
-  if (kind === 'user') return usernameOf(state, id)
-  if (kind === 'client') return state.clients.get(id)?.name ?? id
-  return { operator: 'the operator', system: 'Daybook', anonymous: 'somebody' }[kind]
+function verdict(found: Verdict, expected: Expected | undefined): Line {
+  if ('fault' in found) return { fail: `Event ${found.seq} does not hold: ${found.fault}.` }
+  if (expected !== undefined && found.at !== expected.hash)
+    return {
+      fail:
+        found.at === undefined
+          ? `The book ends at event ${found.seq}, before event ${expected.seq}: its tail is missing, or it is another book.`
+          : `Event ${expected.seq} does not hold: it has the hash ${found.at}. This is another book, or it was rewritten.`,
+    }
+  const proved = expected === undefined ? '' : ` Event ${expected.seq} is the one that you expect.`
+  return { say: `${found.seq} events, and the chain holds.${proved} Head ${found.seq}:${found.hash}` }
 }
 
 export const begins = []
 
-export function addCommands(program: Command, run: Run): void {
-  const audit = program.command('audit').description('what happened: list it, prove it')
-  audit
-    .command('list')
+const LIST_COLUMNS = ['seq', 'at', 'who', 'what', 'through', 'ip']
+
+export function addCommands(program: Command, { run, settings }: Tools): void {
+  const audit = program.command('audit').description('what happened: list it, follow it, take it along, prove it')
+  const filtered = (name: string): Command =>
+    audit.command(`${name} [filter...]`).allowUnknownOption().addHelpText('after', FILTER_HELP)
+
+  filtered('list')
     .description('the latest events, newest first')
     .option('--limit <n>', 'how many', wholeNumber, 50)
-    .action(({ limit }: { limit: number }) =>
-      run('audit list', { limit }, ['seq', 'at', 'who', 'what', 'through', 'ip']),
+    .action((words: string[], { limit }: { limit: number }) =>
+      run('audit list', { filter: filterOf(words), limit }, LIST_COLUMNS),
+    )
+  filtered('tail')
+    .description('the latest events, and each new one as it happens')
+    .option('--lines <n>', 'how many to begin with', wholeNumber, 10)
+    .action((words: string[], { lines }: { lines: number }, command: Command) =>
+      tail(
+        settings(),
+        { filter: filterOf(words), lines },
+        command.optsWithGlobals<{ output: string }>().output !== 'table',
+      ),
     )
   audit
-    .command('verify')
-    .description('hold every event against the one before it, from the first to the last')
-    .action(() => run('audit verify', {}))
+    .command('show <seq>')
+    .description('one event whole, and the hashes before and after it')
+    .action((seq: string) => run('audit show', { seq: wholeNumber(seq) }, 'record'))
+  audit
+    .command('trace <request>')
+    .description('everything that one request did')
+    .action((request: string) => run('audit trace', { request }, LIST_COLUMNS))
+  filtered('stats')
+    .description('how many events of each type')
+    .action((words: string[]) => run('audit stats', { filter: filterOf(words) }, ['type', 'events']))
+  audit
+    .command('state')
+    .description('a list of to-dos as it stood after an event, beside how it stands now')
+    .requiredOption('--user <name>', 'whose list')
+    .requiredOption('--at <seq>', 'after which event', wholeNumber)
+    .action(({ user, at }: { user: string; at: number }) =>
+      run('audit state', { user, at }, ['idx', 'idx_now', 'todo']),
+    )
+  filtered('export')
+    .description('events on stdout, oldest first, as lines that anybody can check')
+    .addOption(
+      new Option('--format <format>', 'as lines of JSON, or for a spreadsheet')
+        .choices(EXPORT_FORMATS)
+        .default('ndjson'),
+    )
+    .option('--open', 'with the personal text, outside the hash')
+    .action((words: string[], { format, open }: { format: ExportFormat; open?: true }) =>
+      run('audit export', { filter: filterOf(words), format, opened: open === true }, []),
+    )
+  audit
+    .command('verify [file]')
+    .description('hold every event against the one before it; with a file ("-": stdin), those of an export')
+    .option('--expect <seq:hash>', 'a head noted earlier, which must still stand there')
+    .action((file: string | undefined, { expect }: { expect?: string }) =>
+      file === undefined ? run('audit verify', { expect }) : verifyFile(file, expect),
+    )
+}
+
+/** One filter of many words. A word with a blank in it is one phrase. @throws {UsageError} when it cannot be read */
+function filterOf(words: readonly string[]): string {
+  const quoted = words.map((word) =>
+    /\s/.test(word) && !word.includes('"') ? word.replace(/^(-?(?:[a-z]+:)?)(.*)$/is, '$1"$2"') : word,
+  )
+  const filter = quoted.join(' ')
+  try {
+    parseFilter(filter, Date.now())
+  } catch (error) {
+    if (error instanceof FilterMalformed) throw new UsageError(error.message)
+    throw error
+  }
+  return filter
 }
 
 function wholeNumber(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.')
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.')
   return Number(text)
 }
+
+/** Reads an export through; needs no book. */
+async function verifyFile(file: string, expect: string | undefined): Promise<void> {
+  let expected: Expected | undefined
+  try {
+    expected = expectedOf(expect)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+  const bytes = file === '-' ? process.stdin : createReadStream(file)
+  const found = await verifyExport(bytes, expected?.seq).catch((error: NodeJS.ErrnoException) => {
+    if (error.syscall === undefined) throw error
+    throw new UsageError(error.code === 'ENOENT' ? `there is no file ${file}` : error.message)
+  })
+  const line = verdict(found, expected)
+  if ('fail' in line) throw new CommandFailed(line.fail)
+  if ('say' in line) process.stdout.write(`${line.say}\n`)
+}
+
+/** How often to look whether a server is there. ms */
+const LOOK_MS = 500
+
+/** Follows the book through the server that holds it, and waits for one where there is none. Ends with Ctrl-C. */
+async function tail(config: Config, input: Input, isJson: boolean): Promise<void> {
+  const follower = new Follower(isJson)
+  let after: number | undefined
+  let isTold = false
+  for (;;) {
+    const answer = await askServer(config.DATA_DIR, { act: 'audit tail', input: { ...input, after } })
+    if (answer === undefined && !isTold) follower.say('No server runs on this book: waiting for one.')
+    isTold = answer === undefined
+    try {
+      for await (const line of answer ?? []) {
+        if ('fail' in line) throw new CommandFailed(line.fail)
+        if ('row' in line) after = Number(line.row.seq)
+        await follower.print(line)
+      }
+    } catch (error) {
+      if (!(error instanceof CommandFailed) || after === undefined) throw error
+    }
+    await wait(LOOK_MS)
+  }
+}
+
+const FILTER_HELP = `
+A filter is words: type:TokenIssued, actor:alice, user:alice, client:chatgpt, ip:203.0.113.7, request:ID, since:2h,
+until:2026-11-01, seq:100..200, and free words for text. Words of one kind are alternatives, kinds are combined, and
+a leading - negates.
+
+Examples:
+  daybook audit list user:alice since:2d
+  daybook audit list type:SignInFailed -actor:operator
+  daybook audit export since:2026-11-01 --format csv > november.csv`

@@ -15,7 +15,7 @@ import { COMMAND } from '../http/assets.ts'
 import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
 import { type Ledger, Refused } from '../ledger/ledger.ts'
-import { type Act, bySince, type Input, InputError, type Row, type Run, textOf, textsOf } from './act.ts'
+import { type Act, bySince, type Input, InputError, type Row, type Tools, textOf, textsOf } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 
 export const acts: { readonly [name: string]: Act } = {
@@ -118,7 +118,7 @@ export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissi
 /** What may begin a book. */
 export const begins = ['client add', 'client show', 'client allow']
 
-export function addCommands(program: Command, run: Run): void {
+export function addCommands(program: Command, { run }: Tools): void {
   const client = program.command('client').description('apps: list, show, add, allow a callback, rotate the secret')
   client
     .command('list')

@@ -20,8 +20,13 @@ export class Printer {
     this.#columns = columns
   }
 
-  print(line: Line): void {
-    if ('row' in line) {
+  /** Resolves when more may follow: whoever reads slowly is not buried. */
+  async print(line: Line): Promise<void> {
+    if ('progress' in line) return this.#progress(line.progress, line.of)
+    this.#progress(0, 0)
+    if ('raw' in line) {
+      if (!process.stdout.write(line.raw) && process.stdout.writable) await drained(process.stdout)
+    } else if ('row' in line) {
       if (this.#format === 'ndjson') process.stdout.write(`${json(line.row)}\n`)
       else this.#rows.push(line.row)
     } else if ('say' in line) {
@@ -33,11 +38,21 @@ export class Printer {
   }
 
   end(): void {
+    this.#progress(0, 0)
     this.#flush()
     if (this.#format === 'table' && this.#columns.length > 0 && !this.#shown && this.failed === undefined)
       process.stderr.write('(nothing to show)\n')
   }
 
+  /** Long work shows how far it is on a terminal, and nothing in a pipe. */
+  #progress(done: number, of: number): void {
+    if (!process.stderr.isTTY || (of === 0 && !this.#isShowing)) return
+    this.#isShowing = of > 0
+    const share = of > 0 ? `${Math.floor((100 * done) / of)} %  ${done} of ${of}` : ''
+    process.stderr.write(`\r\x1b[K${share}`)
+  }
+
+  #isShowing = false
   #shown = false
 
   #flush(): void {
@@ -64,8 +79,15 @@ const json = (value: unknown, indent?: number): string =>
     sign.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   )
 
+const drained = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    stream.once('drain', resolve)
+    stream.once('close', () => resolve())
+  })
+
 function cell(value: unknown): string {
   if (value === null || value === undefined) return ''
+  if (typeof value === 'object' && !Array.isArray(value)) return printable(JSON.stringify(value))
   return printable(Array.isArray(value) ? value.join(' ') : String(value))
 }
 
@@ -116,4 +138,26 @@ function record(row: Row): string {
     return values.map((value, i) => `${dim(pad(i === 0 ? name.replaceAll('_', ' ') : '', width))}  ${cell(value)}`)
   })
   return lines.map((text) => `${text.trimEnd()}\n`).join('')
+}
+
+/** Prints events as they come, a line each. */
+export class Follower {
+  readonly #isJson: boolean
+
+  constructor(isJson: boolean) {
+    this.#isJson = isJson
+  }
+
+  async print(line: Line): Promise<void> {
+    if ('say' in line) this.say(line.say)
+    if (!('row' in line)) return
+    const { seq, at, who, what, through, ip } = line.row
+    const details = [through, ip].filter(Boolean).map(cell).join(' · ')
+    const text = `${dim(`${cell(at)}  ${cell(seq)}`)}  ${cell(who)} ${cell(what)}${details === '' ? '' : dim(`  ${details}`)}`
+    if (!process.stdout.write(`${this.#isJson ? json(line.row) : text}\n`)) await drained(process.stdout)
+  }
+
+  say(text: string): void {
+    process.stderr.write(`${printable(text, true)}\n`)
+  }
 }

@@ -1,7 +1,7 @@
 /** The command line: every command there is, its settings, and its exit code. */
 import { Command, CommanderError, Option } from 'commander'
 import { BookUnusable } from '../ledger/directory.ts'
-import { CommandFailed } from './act.ts'
+import { CommandFailed, type Tools } from './act.ts'
 import {
   type Config,
   flagOf,
@@ -13,7 +13,7 @@ import {
   UsageError,
 } from './config.ts'
 import { FORMATS, type Format, Printer, printable } from './output.ts'
-import { groups, runner } from './run.ts'
+import { groups, linesOf, runner } from './run.ts'
 import { addServeCommand } from './serve.ts'
 import { version } from './version.ts'
 
@@ -71,17 +71,18 @@ function createProgram(): Command {
   }
   const readSettings = (): Config => settings().config
   const format = (): Format => program.opts<{ output: Format }>().output
-  const run = runner(readSettings, format)
+  const ask: Tools['ask'] = (act, input) => linesOf(readSettings(), { act, input })
+  const tools: Tools = { run: runner(ask, format), ask, settings: readSettings, format }
 
   addServeCommand(program, readSettings)
-  for (const { addCommands } of groups) addCommands(program, run)
+  for (const { addCommands } of groups) addCommands(program, tools)
   program
     .command('config')
     .description('the settings that a command given here and now has, and where each came from')
     .action(() => {
       const printer = new Printer(format(), ['name', 'value', 'source'])
       for (const row of settings().origins)
-        printer.print({ row: format() === 'table' ? { ...row, value: row.value ?? '(none)' } : row })
+        void printer.print({ row: format() === 'table' ? { ...row, value: row.value ?? '(none)' } : row })
       printer.end()
     })
   program

@@ -1,11 +1,13 @@
 /** Runs a command where the book is: in the server over its socket, or here, opening the book itself. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { FilterMalformed } from '../domain/search.ts'
 import { sentence } from '../http/errors.ts'
 import { BookInUse } from '../ledger/directory.ts'
 import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
-import { CommandFailed, type Group, InputError, type Line, type Run } from './act.ts'
+import { CommandFailed, type Group, InputError, type Line, type Run, type Tools } from './act.ts'
 import * as audit from './audit.ts'
+import * as backup from './backup.ts'
 import * as client from './client.ts'
 import type { Config } from './config.ts'
 import { type Format, Printer } from './output.ts'
@@ -14,32 +16,33 @@ import * as user from './user.ts'
 import { version } from './version.ts'
 
 /** Every file of commands that do something to the book. */
-export const groups: readonly Group[] = [user, client, audit]
+export const groups: readonly Group[] = [user, client, audit, backup]
 
 /** Answers a request on a ledger. A refusal is told in its sentence. */
-export async function* answer(ledger: Ledger, { act, input }: Request): AsyncGenerator<Line> {
+export async function* answer(ledger: Ledger, { act, input }: Request, signal: AbortSignal): AsyncGenerator<Line> {
   const run = groups.map(({ acts }) => (Object.hasOwn(acts, act) ? acts[act] : undefined)).find((found) => found)
   if (run === undefined) throw new Error(`this server does not know the command ${act}: is it of another version?`)
   const by: By = { actor: { kind: 'operator', id: 'cli' }, via: { request: newId(ledger.now()) } }
   try {
-    yield* run(ledger, input, by)
+    yield* run(ledger, input, by, signal)
   } catch (error) {
-    if (error instanceof InputError) yield { fail: error.message }
+    if (error instanceof InputError || error instanceof FilterMalformed) yield { fail: error.message }
     else if (!(error instanceof Refused)) throw error
     else yield { fail: error.message === error.reason ? sentence(error.reason) : error.message }
   }
 }
 
 export const runner =
-  (readSettings: () => Config, format: () => Format): Run =>
+  (ask: Tools['ask'], format: () => Format): Run =>
   async (act, input, columns) => {
     const printer = new Printer(format(), columns)
-    for await (const line of linesOf(readSettings(), { act, input })) printer.print(line)
+    for await (const line of ask(act, input)) await printer.print(line)
     printer.end()
     if (printer.failed !== undefined) throw new CommandFailed(printer.failed)
   }
 
-async function* linesOf(config: Config, request: Request): AsyncGenerator<Line> {
+/** What the act of a request tells, wherever the book is. */
+export async function* linesOf(config: Config, request: Request): AsyncGenerator<Line> {
   const found = await findBook(config, request)
   if (!(found instanceof Ledger)) {
     yield* found
@@ -47,7 +50,7 @@ async function* linesOf(config: Config, request: Request): AsyncGenerator<Line> 
   }
   try {
     await settleClient(found, config)
-    yield* answer(found, request)
+    yield* answer(found, request, new AbortController().signal)
   } finally {
     await found.close()
   }

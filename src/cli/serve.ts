@@ -43,7 +43,7 @@ export async function serve(config: Config): Promise<void> {
     const deps = { ledger, settings: settingsOf(config), log }
     const server = createHttpServer()
     attach(server, createApp(deps, proxyList(config.TRUST_PROXY)), () => ledger.now())
-    const commands = await listenForCommands(directory, (request) => answer(ledger, request))
+    const commands = await listenForCommands(directory, (request, signal) => answer(ledger, request, signal))
     try {
       await listen(server, config)
       // Only now: a start that fails on its port opens nothing, however often it is tried.
@@ -108,8 +108,10 @@ async function listen(server: Server, { APP_PORT: port, HOST: host }: Config): P
   }
 }
 
-/** Waits for a signal to stop; until then, lets go of what has expired, now and then. */
+/** Waits for a signal to stop; until then, reads the book back, and lets go of what has expired. */
 async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
+  const stopped = new AbortController()
+  void ledger.scrub.run(stopped.signal)
   const sweeper = setInterval(() => {
     ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
   }, SWEEP_MS)
@@ -120,6 +122,7 @@ async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
   process.removeAllListeners('SIGTERM')
   process.removeAllListeners('SIGINT')
   clearInterval(sweeper)
+  stopped.abort()
   log.info({ signal }, 'finishing what runs; another signal ends it at once')
 }
 

@@ -19,6 +19,9 @@ function socketPath(directory: string): string {
   return `/proc/self/fd/${openSync(directory, 'r')}/${NAME}`
 }
 
+/** Answers a request. `signal`: whoever asked has gone. */
+type Answer = (request: Request, signal: AbortSignal) => AsyncGenerator<Line>
+
 export type Request = { readonly act: string; readonly input: Input }
 
 /**
@@ -26,10 +29,7 @@ export type Request = { readonly act: string; readonly input: Input }
  * Whoever holds the book may take the place of a socket that somebody left behind.
  * @throws {CommandFailed} when something else is in its place
  */
-export async function listenForCommands(
-  directory: string,
-  answer: (request: Request) => AsyncGenerator<Line>,
-): Promise<Server> {
+export async function listenForCommands(directory: string, answer: Answer): Promise<Server> {
   try {
     rmSync(join(directory, NAME), { force: true })
   } catch (error) {
@@ -49,8 +49,10 @@ export async function listenForCommands(
   return server
 }
 
-async function serveOne(socket: Socket, answer: (request: Request) => AsyncGenerator<Line>): Promise<void> {
-  for await (const line of answer(parseRequest(await firstLine(socket)))) {
+async function serveOne(socket: Socket, answer: Answer): Promise<void> {
+  const gone = new AbortController()
+  socket.once('close', () => gone.abort())
+  for await (const line of answer(parseRequest(await firstLine(socket)), gone.signal)) {
     if (socket.destroyed) return
     if (!socket.write(`${JSON.stringify(line)}\n`)) await drained(socket)
   }

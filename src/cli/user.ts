@@ -1,14 +1,16 @@
 /** `daybook user …`: people, as the operator sees them. */
+import { createInterface } from 'node:readline/promises'
 import password from '@inquirer/password'
 import type { Command } from 'commander'
-import { changePassword, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
+import { changePassword, eraseUser, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
 import { sentence } from '../http/errors.ts'
 import { hashPassword, isPassword } from '../http/passwords.ts'
 import { addUser } from '../http/people.ts'
 import { newPassphrase } from '../http/secrets.ts'
 import { Refused } from '../ledger/ledger.ts'
-import { type Act, bySince, CommandFailed, optionalTextOf, type Run, textOf } from './act.ts'
+import { type Act, bySince, CommandFailed, optionalTextOf, type Tools, textOf } from './act.ts'
 import { readText, UsageError } from './config.ts'
+import { printable } from './output.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *'user add'(ledger, input, by) {
@@ -50,6 +52,14 @@ export const acts: { readonly [name: string]: Act } = {
     yield { say: `${username} can sign in again. Nothing that was ended has come back.` }
   },
 
+  async *'user erase'(ledger, input, by) {
+    const username = textOf(input, 'username')
+    await ledger.transact(by, (state) => eraseUser(state, username))
+    await ledger.purge()
+    yield { say: `${username} is erased: what was theirs is gone, and unreadable in the book for ever.` }
+    yield { say: 'Backups made before still hold their key: erase those, too.' }
+  },
+
   async *'user passwd'(ledger, input, by) {
     const identifier = textOf(input, 'username')
     const chosen = textOf(input, 'password')
@@ -70,8 +80,8 @@ const USER_COLUMNS = ['username', 'email', 'role', 'state', 'todos', 'since']
 /** What may begin a book. */
 export const begins = ['user add']
 
-export function addCommands(program: Command, run: Run): void {
-  const user = program.command('user').description('people: add, list, revoke, restore, passwd')
+export function addCommands(program: Command, { run }: Tools): void {
+  const user = program.command('user').description('people: add, list, revoke, restore, erase, passwd')
   const withPassword = (command: Command): Command =>
     command
       .option('--password-file <file>', 'read the password from a file')
@@ -104,6 +114,14 @@ export function addCommands(program: Command, run: Run): void {
     .command('restore <name>')
     .description('let them sign in again')
     .action((username: string) => run('user restore', { username }))
+  user
+    .command('erase <name>')
+    .description('revoke, and make their personal text unreadable for ever; asks first')
+    .option('--yes', 'do not ask')
+    .action(async (username: string, { yes = false }: { yes?: boolean }) => {
+      if (!yes) await confirmErasure(username)
+      await run('user erase', { username })
+    })
   withPassword(user.command('passwd <name>'))
     .description('set a new password; signs out their browsers')
     .action(async (username: string, options: Options) => {
@@ -111,6 +129,15 @@ export function addCommands(program: Command, run: Run): void {
       await run('user passwd', { username, password: chosen.password })
       chosen.show()
     })
+}
+
+/** Erasing cannot be taken back. @throws {UsageError} where nobody can be asked, or who is asked says something else */
+async function confirmErasure(username: string): Promise<void> {
+  if (!process.stdin.isTTY) throw new UsageError('there is no terminal to ask at: --yes erases without asking')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  const typed = await terminal.question(`This cannot be taken back. Type ${printable(username)} to erase: `)
+  terminal.close()
+  if (typed.trim() !== username) throw new UsageError('that is another name; nothing was changed')
 }
 
 type Options = { email?: string; admin?: true; passwordFile?: string; randomPassword?: true }

@@ -45,7 +45,7 @@ export const tables = (sight: Sight): Consents => ({
 })
 
 type Ends =
-  | Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }>
+  | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
   | Extract<SessionEvent, { type: 'SignedOut' }>
   | ExpiredDropped
 export const on: On<Consents, ConsentEvent | Ends> = {
@@ -56,6 +56,7 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   ConsentGranted: ({ consents }, { data }) => consents.delete(data.request),
   ConsentDenied: ({ consents }, { data }) => consents.delete(data.request),
   UserRevoked: ({ consents }, { data }) => consents.deleteBy('user', data.user),
+  UserErased: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   SignedOut: ({ consents }, { data }) => consents.deleteBy('session', data.session),
   ExpiredDropped({ consents }, { data }) {

@@ -77,6 +77,11 @@ function endGrant({ codes, grants, tokens }: Grants, grant: string): void {
   tokens.deleteBy('grant', grant)
 }
 
+function endAllOf(rows: Grants, user: string): void {
+  for (const grant of rows.grants.keysBy('user', user)) endGrant(rows, grant)
+  rows.codes.deleteBy('user', user)
+}
+
 function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pair, parent?: string): void {
   tokens.set(pair.access, { kind: 'access', grant, scope: pair.scope, expiresAt: pair.accessExpiresAt })
   if (pair.refresh === null) return
@@ -92,7 +97,7 @@ function settleLineage({ tokens }: Grants, used: string, parent: string | undefi
   for (const sibling of tokens.keysBy('parent', parent)) if (sibling !== used) tokens.delete(sibling)
 }
 
-type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }> | ExpiredDropped
+type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }> | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
   CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
   CodeReplayed: (rows, { data }) => endGrant(rows, data.grant),
@@ -112,10 +117,8 @@ export const on: On<Grants, GrantEvent | Ends> = {
     addPair(rows, data, data.from)
   },
   TokenReplayed: (rows, { data }) => endGrant(rows, data.grant),
-  UserRevoked(rows, { data }) {
-    for (const grant of rows.grants.keysBy('user', data.user)) endGrant(rows, grant)
-    rows.codes.deleteBy('user', data.user)
-  },
+  UserRevoked: (rows, { data }) => endAllOf(rows, data.user),
+  UserErased: (rows, { data }) => endAllOf(rows, data.user),
   // What was about to be given is not; what apps already hold stays until it is disconnected.
   PasswordChanged({ codes }, { data }) {
     for (const key of codes.keysBy('user', data.user)) if (!codes.get(key)!.redeemed) codes.delete(key)

@@ -24,13 +24,14 @@ export const tables = (sight: Sight): Sessions => ({
   }),
 })
 
-type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'PasswordChanged' }> | ExpiredDropped
+type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }> | ExpiredDropped
 export const on: On<Sessions, SessionEvent | Ends> = {
   SignedIn: ({ sessions }, { at, sealed, data: { user, session, expiresAt } }) =>
     sessions.set(session, { user, expiresAt, createdAt: at, sealed }),
   SignInFailed: () => {},
   SignedOut: ({ sessions }, { data }) => sessions.delete(data.session),
   UserRevoked: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
+  UserErased: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
   PasswordChanged: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
   ExpiredDropped({ sessions }, { data }) {
     for (const key of expiredKeys(sessions, data.until)) sessions.delete(key)

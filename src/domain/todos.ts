@@ -1,6 +1,7 @@
 /** To-dos: each user's list, in the order in which it was written. */
 import { accept, type Decision, type On, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
+import type { UserEvent } from './users.ts'
 
 export type TodoEvent =
   | { type: 'TodoAdded'; data: { todo: string; user: string }; personal: { text: string } }
@@ -19,10 +20,12 @@ export const tables = (sight: Sight): Todos => ({
   todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }),
 })
 
-export const on: On<Todos, TodoEvent> = {
+type Ends = Extract<UserEvent, { type: 'UserErased' }>
+export const on: On<Todos, TodoEvent | Ends> = {
   TodoAdded: ({ todos }, { seq, at, sealed, data: { todo, user } }) =>
     todos.set(todo, { user, seq, sealed, createdAt: at }),
   TodoDeleted: ({ todos }, { data }) => todos.delete(data.todo),
+  UserErased: ({ todos }, { data }) => todos.deleteBy('user', data.user),
 }
 
 const quoted = (sealed: Sealed<{ text: string }>): string =>

@@ -10,6 +10,7 @@ export type UserEvent =
     }
   | { type: 'UserRevoked'; data: { user: string } }
   | { type: 'UserRestored'; data: { user: string } }
+  | { type: 'UserErased'; data: { user: string } }
   | { type: 'PasswordChanged'; data: { user: string } }
 
 export type User = {
@@ -40,6 +41,7 @@ export const on: On<Users, UserEvent> = {
     users.set(id, { id, sealed, admin, active: true, passwordChanges: 0, createdAt: at }),
   UserRevoked: (rows, { data }) => change(rows, data.user, () => ({ active: false })),
   UserRestored: (rows, { data }) => change(rows, data.user, () => ({ active: true })),
+  UserErased: ({ users }, { data }) => users.delete(data.user),
   PasswordChanged: (rows, { data }) =>
     change(rows, data.user, (user) => ({ passwordChanges: user.passwordChanges + 1 })),
 }
@@ -51,6 +53,7 @@ export const says: Says<UserEvent> = {
   UserRegistered: (event) => `registered ${registered(event)}${event.data.admin ? ' as an operator' : ''}`,
   UserRevoked: ({ data }, names) => `revoked ${names.user(data.user)}: sessions, codes and tokens ended`,
   UserRestored: ({ data }, names) => `let ${names.user(data.user)} sign in again`,
+  UserErased: ({ data }, names) => `erased ${names.user(data.user)}: nobody can read what was theirs any more`,
   PasswordChanged: ({ data }, names) => `changed the password of ${names.user(data.user)}`,
 }
 
@@ -112,6 +115,19 @@ export function restoreUser(rows: Users, identifier: string): Decision<UserEvent
   if (user === undefined) return refuse('user_unknown')
   if (user.active) return refuse('user_not_revoked')
   return accept([{ type: 'UserRestored', data: { user: user.id } }], undefined)
+}
+
+/**
+ * Revokes, and takes away the user's key and rows: their personal text is unreadable for ever, also in the book, whose
+ * chain holds all the same. Refuses `user_unknown`.
+ */
+export function eraseUser(rows: Users, identifier: string): Decision<UserEvent> {
+  const user = findUser(rows, identifier)
+  if (user === undefined) return refuse('user_unknown')
+  return accept([{ type: 'UserErased', data: { user: user.id } }], undefined, {
+    [userKeyName(user.id)]: undefined,
+    [passwordName(user.id)]: undefined,
+  })
 }
 
 /** A new password ends the user's sessions and whatever was about to be consented to. */

@@ -29,13 +29,16 @@ export function toEvent(line: string, vault: Vault): Recorded<Event> {
   return { ...event, sealed: new SealedText(vault, { seq, type, owner: ownerOf(data, actor), blob }) }
 }
 
+/** An event and its line in the book. */
+export type Found = { readonly event: Recorded<Event>; readonly line: string }
+
 /** Events, each of which is what was written. @throws {BookUnusable} that names the first one that is not */
-export async function* readEvents(view: View, vault: Vault, span: Span): AsyncGenerator<Recorded<Event>> {
+export async function* readEvents(view: View, vault: Vault, span: Span): AsyncGenerator<Found> {
   for await (const chunk of view.chunks(span))
     for (const [seq, line] of chunk) {
       const checked = checkLine(line, { seq: seq - 1, hash: undefined })
       if (typeof checked === 'string') throw broken({ seq, fault: checked })
-      yield toEvent(line, vault)
+      yield { event: toEvent(line, vault), line }
     }
 }
 
@@ -80,14 +83,14 @@ export type Find = {
  * as at the end of the book, the block is read.
  * @throws {BookUnusable} when an event is not what was written
  */
-export async function* find(view: View, vault: Vault, of: Find): AsyncGenerator<Recorded<Event>> {
+export async function* find(view: View, vault: Vault, of: Find): AsyncGenerator<Found> {
   const { search, tell, newestFirst: reverse } = of
   const [from, to] = [Math.max(of.from, search.from), Math.min(of.to, search.to)]
   if (from > to) return
   for await (const [block, summary] of blocks(view, blockOf(from), blockOf(to), reverse)) {
     if (summary !== undefined && !search.mayMatch(summary)) continue
     const span = { from: Math.max(from, block * BLOCK + 1), to: Math.min(to, lastOf(block)), reverse }
-    for await (const event of readEvents(view, vault, span)) if (search.matches(event, tell)) yield event
+    for await (const found of readEvents(view, vault, span)) if (search.matches(found.event, tell)) yield found
     of.onRead?.(reverse ? span.from : span.to)
   }
 }

@@ -3,9 +3,22 @@ import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts
 import type { Actor, Decision, Fact, Reason, Recorded, Trace, Via } from '../domain/shape.ts'
 import { type Book, openBook } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
-import { broken, type Fault, type Find, find, ownerOf, readEvents, toEvent, walk } from './history.ts'
+import {
+  blockOf,
+  blocks,
+  broken,
+  type Fault,
+  type Find,
+  type Found,
+  find,
+  ownerOf,
+  readEvents,
+  toEvent,
+  walk,
+} from './history.ts'
 import { newId } from './ids.ts'
 import { type Change, type CheckedChange, Log, type Span, type View } from './log.ts'
+import type { Proved } from './proof.ts'
 import { Scrub } from './scrub.ts'
 import { beginBatch, endBatch, rollBack } from './tables.ts'
 import type { Vault } from './vault.ts'
@@ -159,15 +172,36 @@ export class Ledger {
   }
 
   /** Events as the book has them on disk. @throws {BookUnusable} that names the first one that is not what was written */
-  events(span: Span = {}): AsyncGenerator<Recorded<Event>> {
+  async *events(span: Span = {}): AsyncGenerator<Recorded<Event>> {
     const { log, vault } = this.#book
-    return readEvents(log, vault, span)
+    for await (const { event } of readEvents(log, vault, span)) yield event
+  }
+
+  /** Looks at what holds now, without waiting: for names in events that are on disk already, as what they name is. */
+  peek<T>(look: (state: State) => T): T {
+    return look(this.#book.state)
   }
 
   /** The events that a search is for, among those that are on disk. @throws {BookUnusable} as `events` */
-  find(of: Omit<Find, 'from' | 'to'> & Partial<Pick<Find, 'from' | 'to'>>): AsyncGenerator<Recorded<Event>> {
+  find(of: Omit<Find, 'from' | 'to'> & Partial<Pick<Find, 'from' | 'to'>>): AsyncGenerator<Found> {
     const { log, vault, durable } = this.#book
     return find(log, vault, { from: 1, ...of, to: Math.min(of.to ?? durable.seq, durable.seq) })
+  }
+
+  /** Lines of the book as they are on disk, some at a time. */
+  chunks(span: Span = {}): ReturnType<View['chunks']> {
+    const { log, durable } = this.#book
+    return log.chunks({ ...span, to: Math.min(span.to ?? durable.seq, durable.seq) })
+  }
+
+  /** Every block of events up to the head, oldest first, with what is noted of it. */
+  blocks(): ReturnType<typeof blocks> {
+    const { log, durable } = this.#book
+    return blocks(log, 0, blockOf(durable.seq), false)
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed
   }
 
   /** Waits until there is more on disk than `seq`, or `signal` says to stop waiting, or the book is closed. */
@@ -176,24 +210,27 @@ export class Ledger {
     while (this.head.seq <= seq && !signal.aborted && !this.#closed) await Promise.race([this.#moved.promise, stopped])
   }
 
-  /** Gives what can be read of the book at this moment, as long as `work` takes, and what opens its sealed text. */
-  atOneMoment<T>(work: (view: View, vault: Vault) => Promise<T>): Promise<T> {
+  /** What can be read of the book at this moment, and what opens its sealed text; to be closed. */
+  snapshot(): ReturnType<Log['snapshot']> & { readonly vault: Vault } {
     const { log, vault } = this.#book
-    return log.atOneMoment((view) => work(view, vault))
+    return { ...log.snapshot(), vault }
   }
 
   /**
    * Walks the chain from event 1 to the head.
-   * @param onProgress told now and then how far it has got
+   * @param about the event whose hash to tell
+   * @param onProgress told how far it has got
    * @returns the head it reached, or the first event that does not hold and why
    */
-  async verify(onProgress: (seq: number) => void = () => {}): Promise<Head | Fault> {
+  async verify(about?: number, onProgress: (seq: number) => void = () => {}): Promise<Proved | Fault> {
     const { log, durable: last } = this.#book
-    const found = await walk(log.chunks(), undefined, ({ seq }) => {
-      if (seq % 10_000 === 0) onProgress(seq)
+    let at: string | undefined
+    const found = await walk(log.chunks(), undefined, ({ seq, hash }) => {
+      if (seq === about) at = hash
+      onProgress(seq)
     })
-    if ('fault' in found || found.seq >= last.seq) return found
-    return { seq: found.seq + 1, fault: 'the record is missing' }
+    if ('fault' in found) return found
+    return found.seq < last.seq ? { seq: found.seq + 1, fault: 'the record is missing' } : { ...found, at }
   }
 
   /** Takes what was deleted from the vault off the disk: until then a key that was erased could be found there. */

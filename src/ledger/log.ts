@@ -172,12 +172,14 @@ export class Log extends View {
    * Opens the book in `directory`, or begins one if there is none.
    * @param first what a new book begins with
    * @param mustExist whether to refuse where there is none
+   * @param toRebuild whether its rows may be hurt
    * @throws {BookUnusable} when another process holds it, files are missing, or the format is another one
    */
   static async open(
     directory: string,
     first: () => readonly CheckedChange[] = () => [],
     mustExist = false,
+    toRebuild = false,
   ): Promise<Log> {
     const real = ownDirectory(directory, mustExist)
     hold(real)
@@ -189,7 +191,7 @@ export class Log extends View {
       db = new Level(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew }) as Database
       await openDatabase(db, real)
       const log = new Log(db, real)
-      await log.#begin(first)
+      await log.#begin(first, toRebuild)
       signHolder(real)
       return log
     } catch (error) {
@@ -199,10 +201,11 @@ export class Log extends View {
     }
   }
 
-  async #begin(first: () => readonly CheckedChange[]): Promise<void> {
+  async #begin(first: () => readonly CheckedChange[], toRebuild: boolean): Promise<void> {
     const format = await this.db.get(FORMAT_KEY)
     if (format === FORMAT) {
-      for (const under of CHECKED) this.#tallies[under] = await this.#readTally(under)
+      for (const under of CHECKED)
+        if (under !== 'row/' || !toRebuild) this.#tallies[under] = await this.#readTally(under)
       return
     }
     if (format !== undefined) throw new BookUnusable(otherFormat(this.directory, format))
@@ -252,14 +255,42 @@ export class Log extends View {
     return [VERIFIED_KEY, `${seq} ${hash}`]
   }
 
-  /** What is there now, as long as `work` takes, whatever is written meanwhile. */
-  async atOneMoment<T>(work: (view: View) => Promise<T>): Promise<T> {
+  /** What is there now, whatever is written meanwhile; to be closed. */
+  snapshot(): { readonly view: View; readonly close: () => Promise<void> } {
     const snapshot = this.db.snapshot()
-    try {
-      return await work(new View(this.db, this.directory, snapshot))
-    } finally {
-      await snapshot.close()
+    return { view: new View(this.db, this.directory, snapshot), close: () => snapshot.close() }
+  }
+
+  /**
+   * Puts these rows in the place of all there are. Until it is done the book does not open, so that nobody takes some of
+   * them for all.
+   * @param rows name and text of each
+   */
+  async replaceRows(rows: Iterable<readonly [name: string, text: string]>): Promise<void> {
+    await this.write([[tallyKey('row/'), 'being rebuilt']])
+    for await (const keys of this.#rowKeys()) await this.write(keys.map((key) => [key, undefined]))
+    this.#tallies['row/'] = new Tally()
+    const some: CheckedChange[] = []
+    for (const [name, text] of rows) {
+      some.push({ under: 'row/', name, text, before: undefined })
+      if (some.length === CHUNK) await this.#writeUntallied(some.splice(0))
     }
+    await this.#writeUntallied(some)
+    await this.write([[tallyKey('row/'), String(this.#tallies['row/'])]])
+  }
+
+  async #writeUntallied(rows: readonly CheckedChange[]): Promise<void> {
+    await this.write(rows.map((change) => count(change, this.#tallies['row/'])))
+  }
+
+  async *#rowKeys(): AsyncGenerator<string[]> {
+    const keys = this.db.keys({ gte: 'row/', lt: after('row/') })
+    for (;;) {
+      const some = await keys.nextv(CHUNK)
+      if (some.length === 0) break
+      yield some
+    }
+    await keys.close()
   }
 
   /** Takes what was deleted or replaced under a prefix off the disk, too: LevelDB keeps it until it is compacted. */

@@ -34,7 +34,7 @@ async function hashesDuring(act: () => Promise<unknown>): Promise<number> {
 
 /** What an operator does at the command line. */
 const command = (world: World, name: string, input: object): Promise<unknown> =>
-  Array.fromAsync(acts[name]!(world.ledger, { ...input }, SYSTEM))
+  Array.fromAsync(acts[name]!(world.ledger, { ...input }, SYSTEM, new AbortController().signal))
 
 test.serial(
   '23. an unknown user, a wrong password and a revoked user get the same answer, each after one hash',

@@ -91,9 +91,13 @@ test("3. ChatGPT's own callback that nobody allowed: the person is told, the ope
   t.is(asked[0]!.via.client, CHATGPT)
 
   const redirectUri = waiting.at(-1)!
-  const shown = await Array.fromAsync(acts['client show']!(world.ledger, { id: CHATGPT }, SYSTEM))
+  const shown = await Array.fromAsync(
+    acts['client show']!(world.ledger, { id: CHATGPT }, SYSTEM, new AbortController().signal),
+  )
   t.deepEqual((shown[0] as { row: { waiting: string[] } }).row.waiting, waiting)
-  await Array.fromAsync(acts['client allow']!(world.ledger, { id: CHATGPT, uri: redirectUri }, SYSTEM))
+  await Array.fromAsync(
+    acts['client allow']!(world.ledger, { id: CHATGPT, uri: redirectUri }, SYSTEM, new AbortController().signal),
+  )
   t.deepEqual(await world.news(), ['RedirectUriAllowed'])
   const code = await chatgpt.codeFor(alice, { redirect_uri: redirectUri })
   t.is((await chatgpt.exchange(code, { redirect_uri: redirectUri })).status, 200)

@@ -23,7 +23,7 @@ import { holdWrites, settleTraffic } from './_elsewhere.ts'
 
 /** What a command of the operator's says when it returns: as over the socket of a running server. */
 const command = (world: World, act: string, username = 'alice') =>
-  Array.fromAsync(answer(world.ledger, { act, input: { username } }))
+  Array.fromAsync(answer(world.ledger, { act, input: { username } }, new AbortController().signal))
 
 /** Everything that somebody can hold at one time. */
 async function settle(world: World, who: Person) {

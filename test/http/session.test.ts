@@ -19,7 +19,7 @@ import {
 
 /** What an operator does at the command line. */
 const command = (world: World, name: string, input: object): Promise<unknown> =>
-  Array.fromAsync(acts[name]!(world.ledger, { ...input }, SYSTEM))
+  Array.fromAsync(acts[name]!(world.ledger, { ...input }, SYSTEM, new AbortController().signal))
 
 test('14. a good sign-in: 303, a new session, and a cookie that no script and no other site can use', async (t) => {
   const { url, news, clock } = await startWithAlice(t)

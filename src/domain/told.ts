@@ -1,0 +1,52 @@
+/** Events as an operator is told them: who, what, through what, each as a sentence. */
+
+import { findClient } from './clients.ts'
+import { describe, type Event, type State } from './domain.ts'
+import type { Resolve } from './search.ts'
+import type { Actor, Recorded } from './shape.ts'
+import { findUser, usernameOf } from './users.ts'
+
+/** An event with its sealed text opened, and in words. */
+export type Told = Omit<Recorded<Event>, 'sealed'> & {
+  readonly open: object | null
+  readonly who: string
+  readonly what: string
+  readonly through: string
+  readonly ip: string | null
+}
+
+export function told({ sealed, ...event }: Recorded<Event>, state: State): Told {
+  const open = sealed?.open
+  return {
+    ...event,
+    open: open ?? null,
+    who: nameOf(event.actor, state),
+    what: describe({ ...event, sealed } as Recorded<Event>, state),
+    through: [event.via.client, event.via.conversation].filter((part) => part !== undefined).join(' '),
+    ip: open?.ip ?? null,
+  }
+}
+
+/** All that free words are looked for in. */
+export function tellingOf(event: Recorded<Event>, state: State): string {
+  const { who, what, through, open } = told(event, state)
+  return [who, what, through, ...Object.values(open ?? {})].join('\n')
+}
+
+function nameOf({ kind, id }: Actor, state: State): string {
+  if (kind === 'user') return usernameOf(state, id)
+  if (kind === 'client') return state.clients.get(id)?.name ?? id
+  return { operator: 'the operator', system: 'Daybook', anonymous: 'somebody' }[kind]
+}
+
+const ULID = /^[\dA-HJKMNP-TV-Z]{26}$/i
+
+/** Ids for names in a filter. An id stands for itself, also that of somebody who has been erased. */
+export const resolverOf = (state: State): Resolve => ({
+  user: (name) => findUser(state, name)?.id ?? (ULID.test(name) ? name.toUpperCase() : undefined),
+  client: (name) =>
+    findClient(state, name)?.id ?? byName(state, name) ?? (ULID.test(name) ? name.toLowerCase() : undefined),
+})
+
+const byName = (state: State, name: string): string | undefined =>
+  [...state.clients.entries()].find(([, client]) => client.name.toLowerCase() === name.toLowerCase())?.[0]

@@ -1,0 +1,92 @@
+/** Looking into the book: what an operator may ask it, each look recorded. */
+import type { Look } from '../domain/book.ts'
+import { type Event, evolve, initial } from '../domain/domain.ts'
+import { parseFilter, type Search, searchFor } from '../domain/search.ts'
+import type { Recorded } from '../domain/shape.ts'
+import { openTodos } from '../domain/todos.ts'
+import { resolverOf, type Told, tellingOf, told } from '../domain/told.ts'
+import { BLOCK, type Found, lastOf } from './history.ts'
+import { type By, type Ledger, Refused } from './ledger.ts'
+
+/** What is looked for, with names resolved. @throws {FilterMalformed} */
+export const searchOf = (ledger: Ledger, filter: string): Search =>
+  ledger.peek((state) => searchFor(parseFilter(filter, ledger.now()), resolverOf(state)))
+
+/** An event in words. */
+export const tell = (ledger: Ledger, event: Recorded<Event>): Told => ledger.peek((state) => told(event, state))
+
+/**
+ * Records that somebody looked. Where the book cannot be written, looking is needed most, so it goes on.
+ * @returns whether it could be recorded
+ */
+export async function recordLook(ledger: Ledger, by: By, how: Look, filter: string): Promise<boolean> {
+  return recorded(ledger, by, { type: 'BookInspected', data: { how, filter } })
+}
+
+/** @returns whether it could be recorded */
+export async function recorded(ledger: Ledger, by: By, fact: Event): Promise<boolean> {
+  try {
+    await ledger.transact(by, () => ({ facts: [fact], result: undefined }))
+    return true
+  } catch (error) {
+    if (error instanceof Refused && error.reason === 'book_unavailable') return false
+    throw error
+  }
+}
+
+export type Listing = {
+  readonly search: Search
+  /** The places to look at, both included; all if absent. */
+  readonly from?: number
+  readonly to?: number
+  readonly newestFirst: boolean
+  /** Told how far it has got, where it has to read on and on. */
+  readonly onRead?: (seq: number) => void
+}
+
+/** The events that a search is for. */
+export const list = (ledger: Ledger, listing: Listing): AsyncGenerator<Found> =>
+  ledger.find({ ...listing, tell: (event) => ledger.peek((state) => tellingOf(event, state)) })
+
+/** Events as they come to be on disk, from the one after `after` on, until `signal`. */
+export async function* follow(
+  ledger: Ledger,
+  search: Search,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<Found> {
+  let seen = after
+  while (!signal.aborted && ledger.isOpen) {
+    const { seq } = ledger.head
+    if (seq > seen) {
+      yield* list(ledger, { search, from: seen + 1, to: seq, newestFirst: false })
+      seen = seq
+    }
+    await ledger.waitBeyond(seen, signal)
+  }
+}
+
+/** How many events of each type there are. Blocks with notes are counted by these. */
+export async function count(ledger: Ledger, search: Search, isEverything: boolean): Promise<Map<string, number>> {
+  const counts = new Map<string, number>()
+  const add = (type: string, n: number): void => void counts.set(type, (counts.get(type) ?? 0) + n)
+  const { seq } = ledger.head
+  if (!isEverything)
+    for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) add(event.type, 1)
+  else if (seq > 0)
+    for await (const [block, summary] of ledger.blocks())
+      if (summary !== undefined) for (const [type, n] of Object.entries(summary.types)) add(type, n)
+      else
+        for await (const event of ledger.events({ from: block * BLOCK + 1, to: Math.min(lastOf(block), seq) }))
+          add(event.type, 1)
+  return counts
+}
+
+type Listed = { readonly id: string; readonly text: string }
+
+/** A user's open to-dos as they stood when event `seq` had happened. @param search for the events of that user's list */
+export async function listAt(ledger: Ledger, search: Search, user: string, seq: number): Promise<Listed[]> {
+  const state = initial()
+  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) evolve(state, event)
+  return [...openTodos(state, user)]
+}

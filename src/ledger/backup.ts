@@ -1,0 +1,201 @@
+/** Backup and restore: the book and its vault as one compressed file that proves itself. */
+import { createHash } from 'node:crypto'
+import { renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { pipeline, Readable } from 'node:stream'
+import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
+import { evolve, initial } from '../domain/domain.ts'
+import { summarize } from '../domain/search.ts'
+import { recorded } from './audit.ts'
+import { checkLine, GENESIS, type Head } from './chain.ts'
+import { BookUnusable, isFresh, ownDirectory, unusable } from './directory.ts'
+import { BLOCK, blockOf, toEvent } from './history.ts'
+import type { By, Ledger } from './ledger.ts'
+import { type Change, Log } from './log.ts'
+import { linesOf } from './proof.ts'
+import { type OnProgress, rowsOf } from './rebuild.ts'
+import { Vault } from './vault.ts'
+import { Witness } from './witness.ts'
+
+/** The format of a backup. */
+const FORMAT = 1
+
+/**
+ * What a backup holds, as lines: a header that states the head, the vault, the events, and the SHA-256 of all that.
+ * The vault goes first: whoever reads the events needs its keys.
+ */
+async function* backupLines(
+  { view, close }: ReturnType<Ledger['snapshot']>,
+  head: Head,
+  about: object,
+): AsyncGenerator<string> {
+  const hash = createHash('sha256')
+  const hashed = (text: string): string => {
+    hash.update(text)
+    return text
+  }
+  try {
+    yield hashed(`${JSON.stringify({ daybook: 'backup', format: FORMAT, head, ...about })}\n`)
+    for await (const [name, value] of view.values('vault/')) yield hashed(`${JSON.stringify({ vault: name, value })}\n`)
+    for await (const chunk of view.chunks()) yield hashed(`${chunk.map(([, line]) => line).join('\n')}\n`)
+    yield `${JSON.stringify({ end: hash.digest('hex') })}\n`
+  } finally {
+    await close()
+  }
+}
+
+export type Backup = { readonly head: Head; readonly bytes: AsyncIterable<Buffer> }
+
+/** A backup of the book as it is now, compressed with zstd, recorded first. Memory stays flat however long the book. */
+export async function backUp(ledger: Ledger, by: By, about: { version: string }): Promise<Backup> {
+  await recorded(ledger, by, { type: 'BookBackedUp', data: { to: ledger.head.seq } })
+  const snapshot = ledger.snapshot()
+  const head = await snapshot.view.head()
+  const at = new Date(ledger.now()).toISOString()
+  const compress = createZstdCompress({ params: { [constants.ZSTD_c_checksumFlag]: 1 } })
+  // A failure reaches whoever reads the compressed bytes.
+  pipeline(Readable.from(backupLines(snapshot, head, { at, ...about })), compress, () => {})
+  return { head, bytes: compress }
+}
+
+/** So many events are written at once. */
+const BATCH = 5000
+
+/**
+ * Makes a book of a backup, in a directory that has to be empty, verifying all of it on the way. What cannot be
+ * verified leaves nothing behind.
+ * @returns where the restored book ends
+ * @throws {BookUnusable} when the file is no backup, cut off or changed, or when the directory is not empty
+ */
+export async function restore(
+  directory: string,
+  bytes: AsyncIterable<Buffer>,
+  onProgress: OnProgress = () => {},
+): Promise<Head> {
+  const real = ownDirectory(directory, false)
+  const making = join(real, '.restoring')
+  if (!isEmpty(real))
+    throw new BookUnusable(`${directory} is not empty: a backup is restored into an empty DATA_DIR only`)
+  rmSync(making, { recursive: true, force: true })
+  try {
+    const head = await restoreInto(making, bytes, onProgress)
+    renameSync(join(making, 'book'), join(real, 'book'))
+    rmSync(making, { recursive: true, force: true })
+    // From here on there is a book; its witness also puts the directory itself on disk.
+    Witness.open(join(real, 'head'), head).close()
+    return head
+  } catch (error) {
+    rmSync(making, { recursive: true, force: true })
+    throw unusable(directory, error)
+  }
+}
+
+function isEmpty(directory: string): boolean {
+  try {
+    return isFresh(directory)
+  } catch (error) {
+    if (error instanceof BookUnusable) return false
+    throw error
+  }
+}
+
+async function restoreInto(directory: string, bytes: AsyncIterable<Buffer>, onProgress: OnProgress): Promise<Head> {
+  const log = await Log.open(directory)
+  try {
+    const reader = new BackupReader(log, onProgress)
+    const text = pipeline(Readable.from(bytes), createZstdDecompress(), () => {})
+    for await (const line of linesOf(text)) await reader.take(line)
+    return await reader.finish()
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw code?.startsWith('ZSTD') || code === 'ERR_STREAM_PREMATURE_CLOSE'
+      ? new BookUnusable(`this is no whole backup: ${message}. Nothing was restored`)
+      : error
+  } finally {
+    await log.close()
+  }
+}
+
+/** Takes the lines of a backup in turn, and writes what they say. */
+class BackupReader {
+  readonly #log: Log
+  readonly #onProgress: OnProgress
+  readonly #hash = createHash('sha256')
+  readonly #vault = new Vault()
+  readonly #state = initial()
+  readonly #block: ReturnType<typeof toEvent>[] = []
+  readonly #changes: Change[] = []
+  #promised: Head | undefined
+  #head: Head = { seq: 0, hash: GENESIS }
+  #end: string | undefined
+
+  constructor(log: Log, onProgress: OnProgress) {
+    this.#log = log
+    this.#onProgress = onProgress
+  }
+
+  async take(line: string | undefined): Promise<void> {
+    if (line === undefined) throw damaged('it ends in the middle of a line')
+    if (this.#end !== undefined) throw damaged('something follows its end')
+    if (this.#promised === undefined) this.#promised = headerOf(line)
+    else if (line.startsWith('{"hash":')) await this.#takeEvent(line)
+    else if (line.startsWith('{"end":')) {
+      this.#end = parse(line).end as string
+      return
+    } else await this.#takeSecret(line)
+    this.#hash.update(`${line}\n`)
+  }
+
+  async #takeSecret(line: string): Promise<void> {
+    const { vault: name, value } = parse(line)
+    if (typeof name !== 'string' || typeof value !== 'string' || this.#head.seq > 0)
+      throw damaged('it holds a line that is none of ours')
+    await this.#log.write([], [this.#vault.keep(name, value)])
+  }
+
+  async #takeEvent(line: string): Promise<void> {
+    const seq = this.#head.seq + 1
+    const checked = checkLine(line, this.#head)
+    if (typeof checked === 'string') throw damaged(`event ${seq} does not hold: ${checked}`)
+    this.#head = checked
+    const event = toEvent(line, this.#vault)
+    evolve(this.#state, event)
+    this.#changes.push(Log.eventChange(seq, line))
+    this.#block.push(event)
+    if (seq % BLOCK === 0)
+      this.#changes.push(Log.noteChange(blockOf(seq), JSON.stringify(summarize(this.#block.splice(0)))))
+    if (seq % BATCH !== 0) return
+    await this.#log.write(this.#changes.splice(0))
+    this.#onProgress(seq)
+  }
+
+  async finish(): Promise<Head> {
+    if (this.#end === undefined) throw damaged('its end is missing')
+    if (this.#end !== this.#hash.digest('hex')) throw damaged('it was changed: its SHA-256 does not match')
+    if (this.#head.hash !== this.#promised?.hash || this.#head.seq !== this.#promised.seq)
+      throw damaged(`it ends at event ${this.#head.seq}, and states ${this.#promised?.seq}`)
+    await this.#log.write([...this.#changes, Log.verifiedChange(this.#head)])
+    await this.#log.replaceRows(rowsOf(this.#state))
+    return this.#head
+  }
+}
+
+const damaged = (what: string): BookUnusable =>
+  new BookUnusable(`this is no whole backup: ${what}. Nothing was restored`)
+
+function parse(line: string): { readonly [name: string]: unknown } {
+  try {
+    return JSON.parse(line)
+  } catch {
+    throw damaged('it holds a line that is no JSON')
+  }
+}
+
+function headerOf(line: string): Head {
+  const { daybook, format, head } = parse(line) as { daybook?: unknown; format?: unknown; head?: Partial<Head> }
+  if (daybook !== 'backup') throw damaged('it does not begin as one')
+  if (format !== FORMAT)
+    throw new BookUnusable(`this backup has format ${String(format)}; this Daybook reads format ${FORMAT}`)
+  if (typeof head?.seq !== 'number' || typeof head.hash !== 'string') throw damaged('it states no head')
+  return { seq: head.seq, hash: head.hash }
+}

@@ -1,0 +1,51 @@
+/** Proving an export to somebody who has nothing but the file: lines, SHA-256, and the rules of the chain. */
+import { canonical, checkLine, GENESIS, type Head } from './chain.ts'
+import type { Fault } from './history.ts'
+
+/** Where a whole export ends; `at` is the hash of the event that was asked about, if it is there. */
+export type Proved = Head & { readonly at: string | undefined }
+
+/**
+ * Verifies a whole export, from event 1 to its end.
+ * @param bytes the file
+ * @param about the event whose hash to tell
+ * @returns the head, or the first event that does not hold
+ */
+export async function verifyExport(bytes: AsyncIterable<Buffer | string>, about?: number): Promise<Proved | Fault> {
+  let head: Head = { seq: 0, hash: GENESIS }
+  let at: string | undefined
+  for await (const line of linesOf(bytes)) {
+    const seq = head.seq + 1
+    if (line === undefined) return { seq, fault: 'the file ends in the middle of its record' }
+    const checked = checkLine(plainLine(line), head)
+    if (typeof checked === 'string') return { seq, fault: checked }
+    head = checked
+    if (seq === about) at = head.hash
+  }
+  if (head.seq === 0) return { seq: 1, fault: 'the file holds no event' }
+  return { ...head, at }
+}
+
+/** Lines end with a line feed and nothing else. A last one without it is `undefined`: the file was cut off. */
+export async function* linesOf(bytes: AsyncIterable<Buffer | string>): AsyncGenerator<string | undefined> {
+  const decoder = new TextDecoder('utf-8')
+  let rest = ''
+  for await (const part of bytes) {
+    const lines = (rest + decoder.decode(Buffer.from(part), { stream: true })).split('\n')
+    rest = lines.pop()!
+    yield* lines
+  }
+  if (rest !== '') yield undefined
+}
+
+/** A line of ours as it stands in the book: without `open`, and in canonical order whatever program has rewritten it. */
+function plainLine(line: string): string {
+  if (line.startsWith('{"hash":"') && !line.includes('"open":')) return line
+  try {
+    const { hash, open: _, ...event } = JSON.parse(line)
+    const body = canonical(event)
+    return typeof hash === 'string' && hash.length === 64 ? `{"hash":"${hash}",${body.slice(1)}` : line
+  } catch {
+    return line // What is wrong with it is said by whoever checks it.
+  }
+}
