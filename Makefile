@@ -1,6 +1,6 @@
 # The front door: what people and CI call. Needs npm with any Node from 20 on; brings its own Node 24 along on Linux.
 # Elsewhere Node 24.7 or later has to be there.
-.PHONY: run test check bench binary clean help
+.PHONY: run test torture check bench binary clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -28,6 +28,9 @@ run: $(INSTALLED) ## serve on http://localhost:8085 (APP_PORT overrides), book i
 
 test: $(INSTALLED) ## run every test
 	@ava
+
+torture: $(INSTALLED) ## every fault, for a long time; ends with a table (SEED=n repeats a run)
+	@node test/faults/torture.ts
 
 check: $(INSTALLED) ## formatter, linter, type check, OpenAPI lint
 	@biome ci --colors=off --error-on-warnings .

@@ -108,7 +108,7 @@ async function restoreInto(directory: string, bytes: AsyncIterable<Buffer>, onPr
     return await reader.finish()
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw code?.startsWith('ZSTD') || code === 'ERR_STREAM_PREMATURE_CLOSE'
+    throw code !== undefined && /^(ZSTD|Z_|ERR_STREAM)/.test(code)
       ? new BookUnusable(`this is no whole backup: ${message}. Nothing was restored`)
       : error
   } finally {

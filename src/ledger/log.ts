@@ -332,6 +332,7 @@ async function openDatabase(db: Database, directory: string): Promise<void> {
   } catch (error) {
     const cause = (error as Error).cause as { code?: string; message?: string } | undefined
     if (cause?.code === 'LEVEL_LOCKED') throw new BookInUse(`${directory} is in use${holder(directory)}`)
-    throw new BookUnusable(`${directory} cannot be opened: ${cause?.message ?? (error as Error).message}. ${RESTORE}`)
+    const remedy = cause?.code === 'LEVEL_CORRUPTION' ? `. ${RESTORE}` : ''
+    throw new BookUnusable(`${directory} cannot be opened: ${cause?.message ?? (error as Error).message}${remedy}`)
   }
 }

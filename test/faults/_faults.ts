@@ -1,0 +1,396 @@
+/** Every fault that a book is put through. What a machine has no means for is reported as not run, and never passes. */
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { judge, Told, type Verdict, withCopy } from './_oracle.ts'
+import { kill, run, startScribe } from './_run.ts'
+
+/** What came of a fault, over its rounds. */
+export type Outcome = {
+  rounds: number
+  checked: number
+  lost: number
+  /** Broken promises that nothing noticed. */
+  readonly wrong: string[]
+  /** Refusals of a book to which nothing had been done that it could not bear. */
+  readonly falseRefusals: string[]
+  /** Damage that was refused at start, or named by reading the book through. */
+  noticed: number
+}
+
+export type Fault = {
+  readonly name: string
+  readonly needs: readonly string[]
+  /** How many rounds in the tests, and in the long run. */
+  readonly rounds: { readonly short: number; readonly long: number }
+  readonly play: (rounds: number, random: () => number) => Promise<Outcome>
+}
+
+const newOutcome = (): Outcome => ({ rounds: 0, checked: 0, lost: 0, wrong: [], falseRefusals: [], noticed: 0 })
+
+/** Takes a verdict into account. @param isDamage whether a refusal is what should come */
+function take(outcome: Outcome, verdict: Verdict, told: Told, isDamage: boolean, what: string): void {
+  outcome.rounds++
+  outcome.checked += told.acknowledged
+  if ('lost' in verdict) {
+    outcome.lost += verdict.lost
+    outcome.wrong.push(...verdict.wrong.map((one) => `${what}: ${one}`))
+    if (verdict.lost > 0) outcome.wrong.push(`${what}: ${verdict.lost} acknowledged and gone`)
+  } else if (isDamage) outcome.noticed++
+  else outcome.falseRefusals.push(`${what}: ${'refused' in verdict ? verdict.refused : verdict.named}`)
+}
+
+async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'daybook-fault-'))
+  try {
+    return await work(folder)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** So many rounds on one book before a new one is begun, so that old books and new ones are met. */
+const ROUNDS_A_BOOK = 15
+
+/** Rounds on a book that goes on; `round` writes into it until something happens. */
+async function onGoingBook(
+  rounds: number,
+  round: (directory: string, told: Told, i: number) => Promise<string>,
+): Promise<Outcome> {
+  const outcome = newOutcome()
+  for (let begun = 0; begun < rounds; begun += ROUNDS_A_BOOK)
+    await inFolder(async (folder) => {
+      const [directory, told] = [join(folder, 'data'), new Told()]
+      for (let i = begun; i < Math.min(rounds, begun + ROUNDS_A_BOOK); i++) {
+        const what = await round(directory, told, i)
+        // Before it was ready nothing was promised, and there may be nothing.
+        if (told.lines.length > 0 || existsSync(directory))
+          take(outcome, await judge(directory, told), told, false, what)
+      }
+    })
+  return outcome
+}
+
+/** A closed book that has tables as well as a log, and all that its clients were told. */
+async function withBook<T>(work: (directory: string, told: Told) => Promise<T>): Promise<T> {
+  return inFolder(async (folder) => {
+    const [directory, told] = [join(folder, 'data'), new Told()]
+    for (const ms of [400, 250]) await startScribe(directory, told, { ms }).ended
+    const killed = startScribe(directory, told, { ms: 5000 })
+    await wait(900)
+    kill(killed)
+    await killed.ended
+    return work(directory, told)
+  })
+}
+
+/** All files of a book but LevelDB's own log for people and its lock, with their paths inside it. */
+const filesOf = (directory: string): string[] =>
+  (readdirSync(directory, { recursive: true }) as string[])
+    .filter((path) => statSync(join(directory, path)).isFile() && !/(^|\/)(LOCK|LOG|LOG\.old|lock)$/.test(path))
+    .filter((path) => statSync(join(directory, path)).size > 0)
+    .sort()
+
+/** strace that does something at the Nth call of a system call. */
+const strace = (call: string, what: string, paths: readonly string[] = []): string[] => [
+  ...['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:${what}`],
+  ...paths.flatMap((path) => ['-P', path]),
+]
+
+const kills: Fault = {
+  name: 'kill -9 at any moment',
+  needs: [],
+  rounds: { short: 6, long: 300 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      const ms = Math.floor(random() * 900)
+      const scribe = startScribe(directory, told, { ms: 5000 })
+      await wait(ms)
+      kill(scribe)
+      await scribe.ended
+      return `round ${i}, killed after ${ms} ms`
+    }),
+}
+
+/** How often each call is made in the part of a run that is looked at: what starts Node comes first. */
+const CALLS: readonly (readonly [call: string, upTo: number])[] = [
+  ['fdatasync', 60],
+  ['write', 160],
+  ['openat', 260],
+  ['rename', 8],
+  ['unlink', 8],
+  ['pwrite64', 60],
+  ['fsync', 6],
+]
+
+const syscallKills: Fault = {
+  name: 'kill at the Nth system call',
+  needs: ['strace'],
+  rounds: { short: 3, long: 200 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      const [call, upTo] = CALLS[Math.floor(random() * CALLS.length)]!
+      const nth = 1 + Math.floor(random() * upTo)
+      const scribe = startScribe(directory, told, { ms: 700, wrap: strace(call, `signal=SIGKILL:when=${nth}`) })
+      await scribe.ended
+      return `round ${i}, killed at ${call} ${nth}`
+    }),
+}
+
+const failedSyncs: Fault = {
+  name: 'fsync fails (EIO)',
+  needs: ['strace'],
+  rounds: { short: 1, long: 30 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      const nth = 3 + Math.floor(random() * 60)
+      const scribe = startScribe(directory, told, { ms: 2500, wrap: strace('fdatasync', `error=EIO:when=${nth}`) })
+      await scribe.ended
+      return `round ${i}, fdatasync ${nth}`
+    }),
+}
+
+const fullOnce: Fault = {
+  name: 'a write fails once (ENOSPC)',
+  needs: ['strace'],
+  rounds: { short: 1, long: 30 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      const nth = 2 + Math.floor(random() * 80)
+      const logs = Array.from({ length: 120 }, (_, n) =>
+        join(directory, 'book', `${String(n + 3).padStart(6, '0')}.log`),
+      )
+      const scribe = startScribe(directory, told, { ms: 2500, wrap: strace('write', `error=ENOSPC:when=${nth}`, logs) })
+      await scribe.ended
+      return `round ${i}, write ${nth}`
+    }),
+}
+
+const fullDisk: Fault = {
+  name: 'disk full for a while, then free',
+  needs: ['root'],
+  rounds: { short: 1, long: 10 },
+  async play(rounds, random) {
+    const outcome = newOutcome()
+    for (let i = 0; i < rounds; i++)
+      await inFolder(async (folder) => {
+        run('mount', '-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', folder)
+        try {
+          const [directory, told] = [join(folder, 'data'), new Told()]
+          const scribe = startScribe(directory, told, { ms: 6000 })
+          await wait(600 + random() * 900)
+          const filler = join(folder, '.filler')
+          try {
+            writeFileSync(filler, Buffer.alloc(32 << 20))
+          } catch {
+            // As full as it can be.
+          }
+          await wait(2500)
+          rmSync(filler, { force: true })
+          await scribe.ended
+          take(outcome, await judge(directory, told), told, false, `round ${i}`)
+          if (!told.lines.some((line) => line.startsWith('!')))
+            outcome.wrong.push(`round ${i}: the disk was never full`)
+        } finally {
+          run('umount', folder)
+        }
+      })
+    return outcome
+  },
+}
+
+const cutTails: Fault = {
+  name: 'the log cut at every byte of its tail',
+  needs: [],
+  rounds: { short: 60, long: 3000 },
+  play: (rounds) =>
+    withBook(async (directory, told) => {
+      const outcome = newOutcome()
+      const log = filesOf(directory)
+        .filter((path) => path.endsWith('.log'))
+        .at(-1)!
+      const size = statSync(join(directory, log)).size
+      const step = Math.max(1, Math.floor(Math.min(size, 3000) / rounds))
+      for (let cut = 1; cut <= Math.min(size, rounds * step); cut += step)
+        await withCopy(directory, async (copy) => {
+          truncateSync(join(copy, log), size - cut)
+          take(outcome, await judge(copy, told), told, true, `${log} without its last ${cut} bytes`)
+        })
+      return outcome
+    }),
+}
+
+const tornWrites: Fault = {
+  name: 'torn writes: the end of the log is zeros or noise',
+  needs: [],
+  rounds: { short: 20, long: 400 },
+  play: (rounds, random) =>
+    withBook(async (directory, told) => {
+      const outcome = newOutcome()
+      const log = filesOf(directory)
+        .filter((path) => path.endsWith('.log'))
+        .at(-1)!
+      for (let i = 0; i < rounds; i++)
+        await withCopy(directory, async (copy) => {
+          const bytes = readFileSync(join(copy, log))
+          const from = Math.floor(bytes.length * random())
+          for (let at = from; at < bytes.length; at++) bytes[at] = i % 2 === 0 ? 0 : Math.floor(random() * 256)
+          writeFileSync(join(copy, log), bytes)
+          take(outcome, await judge(copy, told), told, true, `${log} torn from byte ${from}`)
+        })
+      return outcome
+    }),
+}
+
+const bitFlips: Fault = {
+  name: 'one bit flipped, in any file',
+  needs: [],
+  rounds: { short: 40, long: 600 },
+  play: (rounds, random) =>
+    withBook(async (directory, told) => {
+      const outcome = newOutcome()
+      const files = filesOf(directory)
+      for (let i = 0; i < rounds; i++)
+        await withCopy(directory, async (copy) => {
+          const path = files[i % files.length]!
+          const bytes = readFileSync(join(copy, path))
+          const bit = Math.floor(random() * bytes.length * 8)
+          bytes[bit >> 3]! ^= 1 << (bit & 7)
+          writeFileSync(join(copy, path), bytes)
+          take(outcome, await judge(copy, told), told, true, `${path}, bit ${bit}`)
+        })
+      return outcome
+    }),
+}
+
+const deletedFiles: Fault = {
+  name: 'a file deleted',
+  needs: [],
+  rounds: { short: 10, long: 60 },
+  play: (rounds) =>
+    withBook(async (directory, told) => {
+      const outcome = newOutcome()
+      const files = [...filesOf(directory), 'book']
+      for (let i = 0; i < Math.min(rounds, files.length); i++)
+        await withCopy(directory, async (copy) => {
+          rmSync(join(copy, files[i]!), { recursive: true })
+          take(outcome, await judge(copy, told), told, true, `${files[i]} deleted`)
+        })
+      return outcome
+    }),
+}
+
+const fewFiles: Fault = {
+  name: 'too few open files (EMFILE)',
+  needs: ['prlimit'],
+  rounds: { short: 3, long: 30 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      const most = i % ROUNDS_A_BOOK === 0 ? 100 : 18 + Math.floor(random() * 22)
+      const scribe = startScribe(directory, told, { ms: 600, wrap: ['prlimit', `--nofile=${most}:${most}`] })
+      await scribe.ended
+      return `round ${i}, ${most} files`
+    }),
+}
+
+const powerLoss = (kind: 'ext4' | 'xfs'): Fault => ({
+  name: `power loss on ${kind}`,
+  needs: ['root', `mkfs.${kind}`, 'xfs_io'],
+  rounds: { short: 1, long: 50 },
+  async play(rounds, random) {
+    const outcome = newOutcome()
+    for (let i = 0; i < rounds; i++)
+      await inFolder(async (folder) => {
+        const [image, mount] = [join(folder, 'image'), join(folder, 'mount')]
+        mkdirSync(mount)
+        writeFileSync(image, '')
+        truncateSync(image, kind === 'xfs' ? 320 << 20 : 64 << 20)
+        run(`mkfs.${kind}`, '-q', kind === 'xfs' ? '-f' : '-F', image)
+        run('mount', '-o', 'loop', image, mount)
+        const [directory, told] = [join(mount, 'data'), new Told()]
+        // Every other round loses power right after the first start, the rest later on.
+        const ms = i % 2 === 0 ? 150 + random() * 350 : 600 + random() * 900
+        const scribe = startScribe(directory, told, { ms: 5000 })
+        await wait(ms)
+        run('xfs_io', '-x', '-c', 'shutdown', mount)
+        kill(scribe)
+        await scribe.ended
+        run('umount', mount)
+        run('mount', '-o', 'loop', image, mount)
+        try {
+          const isPromised = told.lines.length > 0
+          const verdict = await judge(directory, told)
+          if (isPromised || !('refused' in verdict))
+            take(outcome, verdict, told, false, `round ${i}, after ${Math.floor(ms)} ms`)
+          else outcome.rounds++ // Cut off before it was ready: nothing had been promised.
+        } finally {
+          run('umount', mount)
+        }
+      })
+    return outcome
+  },
+})
+
+const clockJumps: Fault = {
+  name: 'the clock jumps an hour and ten years, both ways',
+  needs: [],
+  rounds: { short: 1, long: 20 },
+  play: (rounds) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      await startScribe(directory, told, { ms: 700, clock: 'jumps' }).ended
+      return `round ${i}`
+    }),
+}
+
+const secondInstance: Fault = {
+  name: 'a second instance',
+  needs: [],
+  rounds: { short: 1, long: 20 },
+  async play(rounds) {
+    const refusals: string[] = []
+    const outcome = await onGoingBook(rounds, async (directory, told, i) => {
+      const first = startScribe(directory, told, { ms: 1500 })
+      await wait(900)
+      const second = await startScribe(directory, new Told(), { ms: 100 }).ended
+      if (second.code === 0 || !/in use by process \d+/.test(second.stderr)) refusals.push(`round ${i}: it was let in`)
+      await first.ended
+      return `round ${i}`
+    })
+    outcome.wrong.push(...refusals)
+    return outcome
+  },
+}
+
+const terms: Fault = {
+  name: 'SIGTERM under load',
+  needs: [],
+  rounds: { short: 1, long: 30 },
+  async play(rounds, random) {
+    const late: string[] = []
+    const outcome = await onGoingBook(rounds, async (directory, told, i) => {
+      const scribe = startScribe(directory, told, { ms: 10_000 })
+      await wait(700 + random() * 500)
+      scribe.child.kill('SIGTERM')
+      if ((await scribe.ended).code !== 0) late.push(`round ${i}: it did not end with 0`)
+      return `round ${i}`
+    })
+    outcome.wrong.push(...late)
+    return outcome
+  },
+}
+
+export const faults: readonly Fault[] = [
+  ...[kills, syscallKills, failedSyncs, fullOnce, fullDisk, cutTails, tornWrites, bitFlips, deletedFiles, fewFiles],
+  ...[powerLoss('ext4'), powerLoss('xfs'), clockJumps, secondInstance, terms],
+]

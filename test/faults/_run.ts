@@ -1,0 +1,64 @@
+/** Running the scribe, whole or under something that breaks it; and the system's tools for breaking things. */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Told } from './_oracle.ts'
+
+const SCRIBE = join(import.meta.dirname, '_scribe.ts')
+const CACHE = join(import.meta.dirname, '../../node_modules/.cache/compiled')
+let runs = 0
+
+export type Running = { readonly child: ChildProcess; readonly ended: Promise<{ code: number | null; stderr: string }> }
+
+/** Starts a scribe on a book. @param wrap a command that runs it @param told takes what it says */
+export function startScribe(
+  directory: string,
+  told: Told,
+  { ms = 1000, wrap = [], clock = '' }: { ms?: number; wrap?: readonly string[]; clock?: string } = {},
+): Running {
+  const [command = '', ...args] = [...wrap, process.execPath, SCRIBE]
+  const env = { PATH: process.env.PATH ?? '', DIRECTORY: directory, MS: String(ms), NAME: `r${++runs}`, CLOCK: clock }
+  const child = spawn(command, args, { detached: true, env: { ...env, NODE_COMPILE_CACHE: CACHE } })
+  let [stdout, stderr] = ['', '']
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const ended = once(child, 'close').then(([code]) => {
+    told.add(stdout)
+    return { code: code as number | null, stderr }
+  })
+  return { child, ended }
+}
+
+/** Ends a scribe and whatever runs it. */
+export function kill({ child }: Running): void {
+  try {
+    process.kill(-child.pid!, 'SIGKILL')
+  } catch {
+    // It is gone already.
+  }
+}
+
+export const run = (command: string, ...args: string[]): void =>
+  void execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+
+/** Is that program there? `root` asks whether mounting is allowed. */
+export function has(tool: string): boolean {
+  if (tool === 'root') return process.getuid?.() === 0 && spawnSync('losetup', ['-f']).status === 0
+  return spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0
+}
+
+/** Numbers from 0 up to 1, the same ones for the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * A program of its own that writes into a book as fast as it can, and tells what it was told, until it is stopped: by
+ * itself after `MS`, or by whatever fault it is put through. A line is on its way before anything else happens:
+ * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `= ready`.
+ */
+import { writevSync } from 'node:fs'
+import { addTodo, deleteTodo } from '../../src/domain/todos.ts'
+import { registerUser } from '../../src/domain/users.ts'
+import { Ledger, Refused } from '../../src/ledger/ledger.ts'
+import { newKey } from '../../src/ledger/vault.ts'
+import { SYSTEM } from '../_support.ts'
+
+const { DIRECTORY: directory = '', MS = '1000', NAME: name = '', CLOCK = '' } = process.env
+const LANES = 6
+const YEAR = 365 * 86_400_000
+const JUMPS = [0, -3_600_000, 10 * YEAR, -10 * YEAR]
+
+/** Not `write`, which faults are injected into. */
+const say = (line: string): void => void writevSync(1, [Buffer.from(`${line}\n`)])
+
+const began = Date.now()
+const clock = (): number => {
+  const jump = CLOCK === 'jumps' ? JUMPS[Math.floor((Date.now() - began) / 70) % JUMPS.length]! : 0
+  return Date.now() + jump
+}
+
+const ledger = await Ledger.open({ directory, clock, version: 'test' })
+if ((await ledger.read((state) => state.users.get('alice'))) === undefined) {
+  const input = { user: 'alice', username: 'alice', email: undefined, admin: false, passwordHash: '-', key: newKey() }
+  await ledger.transact(SYSTEM, (state) => registerUser(state, input))
+}
+say('= ready')
+
+const stop = new AbortController()
+void ledger.scrub.run(stop.signal)
+process.once('SIGTERM', () => stop.abort())
+setTimeout(() => stop.abort(), Number(MS))
+
+async function lane(number: number): Promise<void> {
+  for (let i = 0; !stop.signal.aborted; i++) {
+    const text = `${name}-${number}-${i} ${'x'.repeat((i * 131 + number * 17) % 900)}`
+    const todo = `${name}-${number}-${i}`
+    try {
+      if (i % 7 === 6) {
+        const remove = { user: 'alice', index: 0, text: undefined }
+        say(`x ${(await ledger.transact(SYSTEM, (state) => deleteTodo(state, remove))).id}`)
+      } else {
+        say(`? ${todo}`)
+        await ledger.transact(SYSTEM, (state) => addTodo(state, { user: 'alice', todo, text, maxOpen: 1e9 }))
+        say(`+ ${todo}`)
+      }
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      say(`! ${error.reason}`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
+
+await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)))
+await ledger.close()
+say('= closed')
+process.exit(0)
