@@ -185,14 +185,14 @@ const fullDisk: Fault = {
     const outcome = newOutcome()
     for (let i = 0; i < rounds; i++)
       await inFolder(async (folder) => {
-        run('mount', '-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', folder)
+        run('mount', '-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', folder)
         try {
           const [directory, told] = [join(folder, 'data'), new Told()]
           const scribe = startScribe(directory, told, { ms: 6000 })
           await wait(600 + random() * 900)
           const filler = join(folder, '.filler')
           try {
-            writeFileSync(filler, Buffer.alloc(32 << 20))
+            writeFileSync(filler, Buffer.alloc(128 << 20))
           } catch {
             // As full as it can be.
           }
