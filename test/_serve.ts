@@ -180,10 +180,10 @@ export async function rowsOf(home: Home, words: string): Promise<Row[]> {
   return JSON.parse(stdout)
 }
 
-/** Every event of a home's book, oldest first: as the server tells them, or as they stand on disk. */
+/** Every event of a home's book but looks, oldest first: as the server tells them, or as they stand on disk. */
 export async function bookOf(home: Home): Promise<Row[]> {
   const events: Row[] = []
-  const told = await askServer(home.data, { act: 'audit list', input: { limit: 9999 } })
+  const told = await askServer(home.data, { act: 'audit list', input: { filter: '-type:BookInspected', limit: 9999 } })
   if (told !== undefined) {
     for await (const line of told) if ('row' in line) events.unshift(line.row)
     return events
@@ -191,7 +191,7 @@ export async function bookOf(home: Home): Promise<Row[]> {
   const log = await Log.open(home.data)
   for await (const [, line] of log.lines()) events.push(JSON.parse(line))
   await log.close()
-  return events
+  return events.filter((event) => event.type !== 'BookInspected')
 }
 
 /** The types of the events since the book was opened and the client of the settings made and given its callback. */

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { FilterMalformed, parseFilter } from '../domain/search.ts'
 import { openTodos } from '../domain/todos.ts'
 import { findUser } from '../domain/users.ts'
-import { count, follow, list, listAt, recordLook, searchOf, tell } from '../ledger/audit.ts'
+import { count, follow, list, listAt, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, type ExportFormat, exportText } from '../ledger/export.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { verifyExport } from '../ledger/proof.ts'
@@ -65,12 +65,9 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'audit show'(ledger, input, by) {
     const seq = countOf(input, 'seq')
-    const found = await Array.fromAsync(ledger.events({ from: Math.max(1, seq - 1), to: seq + 1 }))
-    const event = found.find((one) => one.seq === seq)
-    if (event === undefined) throw new InputError(`there is no event ${seq}: the book ends at ${ledger.head.seq}`)
-    const hashOf = (wanted: number): string | null =>
-      (found.find((one) => one.seq === wanted) as { hash?: string } | undefined)?.hash ?? null
-    yield { row: { ...tell(ledger, event), hash_before: hashOf(seq - 1), hash_after: hashOf(seq + 1) } }
+    const row = await neighbours(ledger, seq)
+    if (row === undefined) throw new InputError(`there is no event ${seq}: the book ends at ${ledger.head.seq}`)
+    yield { row }
     if (!(await recordLook(ledger, by, 'show', `seq:${seq}`))) yield NOT_RECORDED
   },
 
@@ -140,13 +137,13 @@ function expectedOf(text: string | undefined): Expected | undefined {
 }
 
 function verdict(found: Verdict, expected: Expected | undefined): Line {
-  if ('fault' in found) return { fail: `Event ${found.seq} does not hold: ${found.fault}.` }
+  if ('fault' in found) return { fail: `event ${found.seq} does not hold: ${found.fault}` }
   if (expected !== undefined && found.at !== expected.hash)
     return {
       fail:
         found.at === undefined
-          ? `The book ends at event ${found.seq}, before event ${expected.seq}: its tail is missing, or it is another book.`
-          : `Event ${expected.seq} does not hold: it has the hash ${found.at}. This is another book, or it was rewritten.`,
+          ? `the book ends at event ${found.seq}, before event ${expected.seq}: its tail is missing, or it is another book.`
+          : `event ${expected.seq} does not hold: it has the hash ${found.at}. This is another book, or it was rewritten.`,
     }
   const proved = expected === undefined ? '' : ` Event ${expected.seq} is the one that you expect.`
   return { say: `${found.seq} events, and the chain holds.${proved} Head ${found.seq}:${found.hash}` }
@@ -164,8 +161,8 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
   filtered('list')
     .description('the latest events, newest first')
     .option('--limit <n>', 'how many', wholeNumber, 50)
-    .action((words: string[], { limit }: { limit: number }) =>
-      run('audit list', { filter: filterOf(words), limit }, LIST_COLUMNS),
+    .action((words: string[], { limit }: { limit: number }, command: Command) =>
+      run('audit list', { filter: filterOf(words, command), limit }, LIST_COLUMNS),
     )
   filtered('tail')
     .description('the latest events, and each new one as it happens')
@@ -173,7 +170,7 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .action((words: string[], { lines }: { lines: number }, command: Command) =>
       tail(
         settings(),
-        { filter: filterOf(words), lines },
+        { filter: filterOf(words, command), lines },
         command.optsWithGlobals<{ output: string }>().output !== 'table',
       ),
     )
@@ -187,7 +184,9 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .action((request: string) => run('audit trace', { request }, LIST_COLUMNS))
   filtered('stats')
     .description('how many events of each type')
-    .action((words: string[]) => run('audit stats', { filter: filterOf(words) }, ['type', 'events']))
+    .action((words: string[], _: object, command: Command) =>
+      run('audit stats', { filter: filterOf(words, command) }, ['type', 'events']),
+    )
   audit
     .command('state')
     .description('a list of to-dos as it stood after an event, beside how it stands now')
@@ -204,8 +203,8 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
         .default('ndjson'),
     )
     .option('--open', 'with the personal text, outside the hash')
-    .action((words: string[], { format, open }: { format: ExportFormat; open?: true }) =>
-      run('audit export', { filter: filterOf(words), format, opened: open === true }, []),
+    .action((words: string[], { format, open }: { format: ExportFormat; open?: true }, command: Command) =>
+      run('audit export', { filter: filterOf(words, command), format, opened: open === true }, []),
     )
   audit
     .command('verify [file]')
@@ -217,7 +216,9 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
 }
 
 /** One filter of many words. A word with a blank in it is one phrase. @throws {UsageError} when it cannot be read */
-function filterOf(words: readonly string[]): string {
+function filterOf(words: readonly string[], command: Command): string {
+  const option = words.find((word) => word.startsWith('--'))
+  if (option !== undefined) command.error(`error: unknown option '${option}'`)
   const quoted = words.map((word) =>
     /\s/.test(word) && !word.includes('"') ? word.replace(/^(-?(?:[a-z]+:)?)(.*)$/is, '$1"$2"') : word,
   )

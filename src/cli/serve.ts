@@ -40,7 +40,8 @@ export async function serve(config: Config): Promise<void> {
   const ledger = await Ledger.open({ directory, clock: Date.now, version, onStatus })
   try {
     await settleClient(ledger, config)
-    const deps = { ledger, settings: settingsOf(config), log }
+    const stopping = new AbortController()
+    const deps = { ledger, settings: settingsOf(config), log, stopping: stopping.signal }
     const server = createHttpServer()
     attach(server, createApp(deps, proxyList(config.TRUST_PROXY)), () => ledger.now())
     const commands = await listenForCommands(directory, (request, signal) => answer(ledger, request, signal))
@@ -54,6 +55,7 @@ export async function serve(config: Config): Promise<void> {
       )
       process.stderr.write(await ledger.read((state) => banner(config, state.clients.get(CHATGPT)!, state.users.size)))
       await untilToldToStop(log, ledger)
+      stopping.abort()
       await drain(server)
     } finally {
       commands.close()

@@ -54,8 +54,7 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user erase'(ledger, input, by) {
     const username = textOf(input, 'username')
-    await ledger.transact(by, (state) => eraseUser(state, username))
-    await ledger.purge()
+    await ledger.purge(await ledger.transact(by, (state) => eraseUser(state, username)))
     yield { say: `${username} is erased: what was theirs is gone, and unreadable in the book for ever.` }
     yield { say: 'Backups made before still hold their key: erase those, too.' }
   },

@@ -84,6 +84,8 @@ export type Reason =
   | 'credentials_wrong'
   | 'signup_closed'
   | 'session_ended'
+  | 'session_missing'
+  | 'operator_only'
   | 'user_unknown'
   | 'user_already_revoked'
   | 'user_not_revoked'

@@ -119,15 +119,14 @@ export function restoreUser(rows: Users, identifier: string): Decision<UserEvent
 
 /**
  * Revokes, and takes away the user's key and rows: their personal text is unreadable for ever, also in the book, whose
- * chain holds all the same. Refuses `user_unknown`.
+ * chain holds all the same. Refuses `user_unknown`. Gives the names in the vault that have to go off the disk as well.
  */
-export function eraseUser(rows: Users, identifier: string): Decision<UserEvent> {
+export function eraseUser(rows: Users, identifier: string): Decision<UserEvent, string[]> {
   const user = findUser(rows, identifier)
   if (user === undefined) return refuse('user_unknown')
-  return accept([{ type: 'UserErased', data: { user: user.id } }], undefined, {
-    [userKeyName(user.id)]: undefined,
-    [passwordName(user.id)]: undefined,
-  })
+  const names = [userKeyName(user.id), passwordName(user.id)]
+  const keeps = Object.fromEntries(names.map((name) => [name, undefined]))
+  return accept([{ type: 'UserErased', data: { user: user.id } }], names, keeps)
 }
 
 /** A new password ends the user's sessions and whatever was about to be consented to. */

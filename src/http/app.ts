@@ -8,6 +8,7 @@ import helmet from 'koa-helmet'
 import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
+import { auditRoutes } from './audit.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
@@ -37,6 +38,7 @@ const sitemap = (deps: Deps): readonly Place[] => [
   { router: metadataRoutes(deps), surface: 'api', isShared: true },
   { router: tokenRoutes(deps), surface: 'oauth' },
   { router: authorizeRoutes(deps), surface: 'page' },
+  { router: auditRoutes(deps), surface: 'api' },
   { router: peopleRoutes(deps), surface: 'page' },
 ]
 

@@ -18,7 +18,13 @@ export type Settings = {
   readonly sessionTtlMs: number
 }
 
-export type Deps = { readonly ledger: Ledger; readonly settings: Settings; readonly log: Logger }
+export type Deps = {
+  readonly ledger: Ledger
+  readonly settings: Settings
+  readonly log: Logger
+  /** Says that the server is about to stop, to answers that would go on for ever. */
+  readonly stopping?: AbortSignal
+}
 
 /** The resources that tokens may be bound to (RFC 8707): this service, named by its origin. */
 export const audiencesOf = ({ publicUrl }: Settings): readonly string[] => [publicUrl, `${publicUrl}/`]

@@ -48,6 +48,18 @@ export type Listing = {
 export const list = (ledger: Ledger, listing: Listing): AsyncGenerator<Found> =>
   ledger.find({ ...listing, tell: (event) => ledger.peek((state) => tellingOf(event, state)) })
 
+/** An event in words, and the hashes of its neighbours in the chain; `undefined` where there is none. */
+export async function neighbours(
+  ledger: Ledger,
+  seq: number,
+): Promise<(Told & { hash_before: string | null; hash_after: string | null }) | undefined> {
+  const found = await Array.fromAsync(ledger.events({ from: Math.max(1, seq - 1), to: seq + 1 }))
+  const event = found.find((one) => one.seq === seq)
+  const hashOf = (wanted: number): string | null =>
+    (found.find((one) => one.seq === wanted) as { hash?: string } | undefined)?.hash ?? null
+  return event && { ...tell(ledger, event), hash_before: hashOf(seq - 1), hash_after: hashOf(seq + 1) }
+}
+
 /** Events as they come to be on disk, from the one after `after` on, until `signal`. */
 export async function* follow(
   ledger: Ledger,

@@ -234,9 +234,9 @@ export class Ledger {
   }
 
   /** Takes what was deleted from the vault off the disk: until then a key that was erased could be found there. */
-  async purge(): Promise<void> {
-    await this.#book.log.purge('vault/')
-    await this.#book.log.purge('row/')
+  async purge(names: readonly string[]): Promise<void> {
+    if (names.some((name) => this.secret(name) !== undefined)) throw new Error('only what was deleted is purged')
+    await this.#book.log.purge('vault/', names)
   }
 
   /** Finishes what is being written and lets go of the book. */

@@ -293,9 +293,15 @@ export class Log extends View {
     await keys.close()
   }
 
-  /** Takes what was deleted or replaced under a prefix off the disk, too: LevelDB keeps it until it is compacted. */
-  async purge(under: Checked): Promise<void> {
-    await this.db.compactRange(under, after(under))
+  /**
+   * Takes values that were deleted off the disk, too: LevelDB keeps them until they are compacted. A file that holds a
+   * value and its deletion is rewritten only when a later deletion is merged into it, so each is deleted once more.
+   */
+  async purge(under: Checked, names: readonly string[]): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      await this.write(names.map((name) => [`${under}${name}`, undefined]))
+      await this.db.compactRange(under, after(under))
+    }
   }
 
   async close(): Promise<void> {

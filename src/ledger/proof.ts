@@ -11,7 +11,10 @@ export type Proved = Head & { readonly at: string | undefined }
  * @param about the event whose hash to tell
  * @returns the head, or the first event that does not hold
  */
-export async function verifyExport(bytes: AsyncIterable<Buffer | string>, about?: number): Promise<Proved | Fault> {
+export async function verifyExport(
+  bytes: Iterable<Buffer | string> | AsyncIterable<Buffer | string>,
+  about?: number,
+): Promise<Proved | Fault> {
   let head: Head = { seq: 0, hash: GENESIS }
   let at: string | undefined
   for await (const line of linesOf(bytes)) {
@@ -27,7 +30,9 @@ export async function verifyExport(bytes: AsyncIterable<Buffer | string>, about?
 }
 
 /** Lines end with a line feed and nothing else. A last one without it is `undefined`: the file was cut off. */
-export async function* linesOf(bytes: AsyncIterable<Buffer | string>): AsyncGenerator<string | undefined> {
+export async function* linesOf(
+  bytes: Iterable<Buffer | string> | AsyncIterable<Buffer | string>,
+): AsyncGenerator<string | undefined> {
   const decoder = new TextDecoder('utf-8')
   let rest = ''
   for await (const part of bytes) {

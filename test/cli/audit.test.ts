@@ -29,7 +29,7 @@ for (const way of WAYS) {
     t.is(rows[4]!.prev, '0'.repeat(64))
     t.deepEqual(rows[1]!.open, { username: 'alice' })
 
-    const lines = await daybook(home, 'audit list -o ndjson --limit 2')
+    const lines = await daybook(home, 'audit list -type:BookInspected -o ndjson --limit 2')
     t.is(
       lines.stdout,
       rows
@@ -37,19 +37,19 @@ for (const way of WAYS) {
         .map((row) => `${JSON.stringify(row)}\n`)
         .join(''),
     )
-    const table = (await daybook(home, 'audit list --limit 2')).stdout.split('\n')
+    const table = (await daybook(home, 'audit list -type:BookInspected --limit 2')).stdout.split('\n')
     t.regex(table[0]!, /^SEQ {2}AT {24}WHO {11}WHAT +THROUGH {2}IP$/)
     t.is(table[1], `5    ${rows[0]!.at}  the operator  revoked alice: sessions, codes and tokens ended`)
     t.is(table[2], `4    ${rows[1]!.at}  the operator  registered the account alice`)
     t.deepEqual(table.slice(3), [''])
-    t.is((await rowsOf(home, 'audit list --limit 1')).length, 1)
+    t.is((await rowsOf(home, 'audit list -type:BookInspected --limit 1')).length, 1)
   })
 
   test(`94. audit verify: clean → 0, with the head to note down (${way})`, async (t) => {
     const home = await homeFor(t, way)
     await daybook(home, 'user add alice --random-password')
     const verified = await daybook(home, 'audit verify')
-    const [last] = await rowsOf(home, 'audit list --limit 1')
+    const [last] = await rowsOf(home, 'audit list -type:BookInspected --limit 1')
     t.like(verified, { code: 0, stderr: '' })
     t.is(verified.stdout, `${last!.seq} events, and the chain holds. Head ${last!.seq}:${last!.hash}\n`)
   })
@@ -65,7 +65,7 @@ test('audit list: fifty unless told otherwise, and how many must be a number', a
   t.is(rows.length, 50)
   t.is(rows[0]!.what, 'added “to-do 49”')
   t.is((await daybook(home, 'audit list -o ndjson --limit 55')).stdout.trimEnd().split('\n').length, 55)
-  for (const limit of ['0', '-1', '1.5', 'x', '', '1e3', '0x10', '9999999999'])
+  for (const limit of ['0', '-1', '1.5', 'x', '', '1e3', '0x10', '9999999999999999'])
     t.like(await run(['audit', 'list', `--limit=${limit}`], { env: home.env }), { code: 2, stdout: '' }, limit)
 })
 
@@ -83,13 +83,13 @@ test('90. audit list: who, how, when, through what, from where', async (t) => {
     'user-agent': 'ChatGPT-User/1.0',
   }
   const answer = await chatgpt.api(tokens.access_token, 'POST', '/todos/me', { todo: 'buy milk' }, headers)
-  const [row] = await rowsOf(home, 'audit list --limit 1')
+  const [row] = await rowsOf(home, 'audit list -type:BookInspected --limit 1')
   const [user] = await rowsOf(home, 'user list')
   t.like(row, { type: 'TodoAdded', who: 'alice', what: 'added “buy milk”', through: `chatgpt ${conversation}` })
   t.like(row, { ip: '203.0.113.9', actor: { kind: 'user', id: user!.id } })
   t.deepEqual(row!.via, { request: answer.headers.get('x-request-id'), client: 'chatgpt', conversation })
   t.deepEqual(row!.open, { text: 'buy milk', ip: '203.0.113.9', agent: 'ChatGPT-User/1.0' })
-  const table = (await daybook(home, 'audit list --limit 1')).stdout.split('\n')[1]!
+  const table = (await daybook(home, 'audit list -type:BookInspected --limit 1')).stdout.split('\n')[1]!
   t.is(table, `${row!.seq}   ${row!.at}  alice  added “buy milk”  chatgpt ${conversation}  203.0.113.9`)
 })
 
@@ -117,12 +117,12 @@ async function homeWith(t: ExecutionContext, texts: readonly string[]): Promise<
 
 test('92. control characters, escape sequences, markup and formulas: one event, one harmless line each', async (t) => {
   const home = await homeWith(t, ODD_TEXTS)
-  const rows = await rowsOf(home, `audit list --limit ${ODD_TEXTS.length}`)
+  const rows = await rowsOf(home, `audit list -type:BookInspected --limit ${ODD_TEXTS.length}`)
   t.deepEqual(
     rows.map((row) => [row.type, row.open.text]),
     ODD_TEXTS.map((text) => ['TodoAdded', text]).reverse(),
   )
-  const { stdout } = await daybook(home, `audit list --limit ${ODD_TEXTS.length}`)
+  const { stdout } = await daybook(home, `audit list -type:BookInspected --limit ${ODD_TEXTS.length}`)
   const lines = stdout.trimEnd().split('\n')
   t.is(lines.length, ODD_TEXTS.length + 1, stdout)
   // Nothing that a terminal obeys, and nothing that turns or hides text.
@@ -133,7 +133,7 @@ test('92. control characters, escape sequences, markup and formulas: one event, 
 test('92. JSON answers carry control characters escaped, never as they are', async (t) => {
   const home = await homeWith(t, ODD_TEXTS)
   for (const format of ['json', 'ndjson']) {
-    const { stdout } = await daybook(home, `audit list -o ${format} --limit ${ODD_TEXTS.length}`)
+    const { stdout } = await daybook(home, `audit list -type:BookInspected -o ${format} --limit ${ODD_TEXTS.length}`)
     t.notRegex(stdout.replaceAll('\n', ''), /\p{Cc}/u, format)
     const rows =
       format === 'json'
@@ -199,7 +199,7 @@ test('94. audit verify: an event that was edited, dropped or swapped → 1 and t
     await overwrite(home, seq, changed)
     const { code, stdout, stderr } = await daybook(home, 'audit verify')
     t.deepEqual([code, stdout], [1, ''], `${seq}`)
-    t.regex(stderr, new RegExp(`^daybook: Event ${bad} does not hold: [^\\n]+\\n$`))
+    t.regex(stderr, new RegExp(`^daybook: event ${bad} does not hold: [^\\n]+\\n$`))
     await overwrite(home, seq, line(seq))
   }
   t.is((await daybook(home, 'audit verify')).code, 0)

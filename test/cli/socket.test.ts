@@ -51,7 +51,7 @@ const GARBAGE: { readonly [what: string]: string | Buffer } = {
   'input null': ask('user list', null),
   'input a text': ask('user list', 'x'),
   'an act that is no text': ask(['user list'], {}),
-  'an unknown act': ask('user erase', { username: 'alice' }),
+  'an unknown act': ask('user explode', { username: 'alice' }),
   __proto__: ask('__proto__', {}),
   constructor: ask('constructor', {}),
   toString: ask('toString', {}),

@@ -1,0 +1,146 @@
+/** The audit for operators' programs and pages: list, one event, follow, export. Each look is recorded. */
+import { Readable } from 'node:stream'
+import { setTimeout as wait } from 'node:timers/promises'
+import Router from '@koa/router'
+import type { Context } from 'koa'
+import { FilterMalformed, type Search } from '../domain/search.ts'
+import { sessionUser } from '../domain/sessions.ts'
+import { follow, list, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
+import { EXPORT_FORMATS, exportText } from '../ledger/export.ts'
+import type { Found } from '../ledger/history.ts'
+import { Refused } from '../ledger/ledger.ts'
+import { by } from './origin.ts'
+import { type SignedIn, signedIn } from './session.ts'
+import type { Deps } from './settings.ts'
+
+const MAX_LIMIT = 1000
+/** How often a follower is told that the connection lives. ms */
+const HEARTBEAT_MS = 15_000
+
+export function auditRoutes(deps: Deps): Router {
+  const { ledger } = deps
+  const router = new Router({ sensitive: true, strict: true })
+
+  router.get('/admin/audit/events', async (ctx) => {
+    const visitor = await requireOperator(ctx, deps)
+    const search = searchIn(ctx, deps)
+    const limit = wholeNumber(ctx, 'limit', MAX_LIMIT) ?? 50
+    const before = wholeNumber(ctx, 'before')
+    const events: object[] = []
+    const to = before === undefined ? {} : { to: before - 1 }
+    for await (const { event } of list(ledger, { search, ...to, newestFirst: true })) {
+      events.push(tell(ledger, event))
+      if (events.length === limit) break
+    }
+    await recordLook(ledger, operator(ctx, visitor), 'list', search.canonical)
+    const last = events.at(-1) as { seq: number } | undefined
+    // Where the next page begins: with what stands before the last one of this.
+    answer(ctx, { events, next_before: events.length === limit && last!.seq > 1 ? last!.seq : null })
+  })
+
+  router.get('/admin/audit/events/:seq', async (ctx) => {
+    const visitor = await requireOperator(ctx, deps)
+    const text = String(ctx.params.seq)
+    if (!/^[1-9]\d{0,14}$/.test(text)) throw new Refused('route_unknown')
+    const found = await neighbours(ledger, Number(text))
+    if (found === undefined) throw new Refused('route_unknown', `There is no event ${text}.`)
+    await recordLook(ledger, operator(ctx, visitor), 'show', `seq:${text}`)
+    answer(ctx, found)
+  })
+
+  router.get('/admin/audit/follow', async (ctx) => {
+    const visitor = await requireOperator(ctx, deps)
+    const search = searchIn(ctx, deps)
+    // A browser that comes back says itself what it has seen (WHATWG HTML §9.2.3).
+    const seen = /^\d{1,15}$/.exec(ctx.get('last-event-id'))?.[0]
+    const after = seen === undefined ? wholeNumber(ctx, 'after') : Number(seen)
+    await recordLook(ledger, operator(ctx, visitor), 'tail', search.canonical)
+    const gone = new AbortController()
+    ctx.res.once('close', () => gone.abort())
+    deps.stopping?.addEventListener('abort', () => gone.abort(), { once: true, signal: gone.signal })
+    ctx.type = 'text/event-stream; charset=utf-8'
+    ctx.set('Cache-Control', 'no-store')
+    ctx.set('X-Accel-Buffering', 'no') // nginx would keep events back.
+    ctx.body = Readable.from(eventStream(deps, visitor, search, after ?? ledger.head.seq, gone.signal))
+  })
+
+  router.get('/admin/audit/export', async (ctx) => {
+    const visitor = await requireOperator(ctx, deps)
+    const search = searchIn(ctx, deps)
+    const format = EXPORT_FORMATS.find((known) => known === (ctx.query.format ?? 'ndjson'))
+    if (format === undefined) throw new Refused('request_malformed', `format is one of ${EXPORT_FORMATS.join(', ')}.`)
+    const opened = ctx.query.open === '1'
+    ctx.type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8'
+    ctx.set('Cache-Control', 'no-store')
+    ctx.attachment(`daybook.${format}`)
+    ctx.body = Readable.from(exportText(ledger, operator(ctx, visitor), { search, format, opened }))
+  })
+
+  return router
+}
+
+/** @throws {Refused} `session_missing`, `operator_only` */
+async function requireOperator(ctx: Context, deps: Deps): Promise<SignedIn> {
+  const visitor = await signedIn(ctx, deps)
+  if (visitor === undefined) throw new Refused('session_missing')
+  if (!visitor.user.admin) throw new Refused('operator_only')
+  return visitor
+}
+
+const operator = (ctx: Context, { user }: SignedIn) => by(ctx, { kind: 'user', id: user.id })
+
+function answer(ctx: Context, body: object): void {
+  ctx.set('Cache-Control', 'no-store')
+  ctx.body = body
+}
+
+/** @throws {Refused} `request_malformed` with what is wrong with the filter */
+function searchIn(ctx: Context, { ledger }: Deps): Search {
+  const { filter = '' } = ctx.query
+  if (typeof filter !== 'string') throw new Refused('request_malformed', 'filter is given more than once.')
+  try {
+    return searchOf(ledger, filter)
+  } catch (error) {
+    if (error instanceof FilterMalformed) throw new Refused('request_malformed', error.message)
+    throw error
+  }
+}
+
+function wholeNumber(ctx: Context, name: string, most = Number.MAX_SAFE_INTEGER): number | undefined {
+  const text = ctx.query[name]
+  if (text === undefined) return undefined
+  if (typeof text !== 'string' || !/^\d{1,15}$/.test(text) || Number(text) < 1 || Number(text) > most)
+    throw new Refused('request_malformed', `${name} must be a whole number from 1 on.`)
+  return Number(text)
+}
+
+/** Server-sent events (WHATWG HTML §9.2): each has its `seq` as id, so that whoever comes back misses none. */
+async function* eventStream(
+  { ledger }: Deps,
+  { session }: SignedIn,
+  search: Search,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const mayGoOn = (): Promise<boolean> => ledger.read((state, now) => sessionUser(state, session, now)?.admin === true)
+  const events = follow(ledger, search, after, signal)
+  yield ': following\n\n'
+  let next = events.next()
+  while (await mayGoOn()) {
+    const ended = new AbortController()
+    const found = await Promise.race([next, beat(ended.signal)])
+    ended.abort()
+    if (found === 'still') yield ': still here\n\n'
+    else if (found.done === true) return
+    else {
+      yield asEvent(ledger, found.value)
+      next = events.next()
+    }
+  }
+}
+
+const beat = (signal: AbortSignal): Promise<'still'> =>
+  wait(HEARTBEAT_MS, 'still' as const, { signal, ref: false }).catch(() => 'still' as const)
+
+const asEvent = (ledger: Deps['ledger'], { event }: Found): string =>
+  `id: ${event.seq}\ndata: ${JSON.stringify(tell(ledger, event))}\n\n`

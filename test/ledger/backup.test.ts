@@ -1,0 +1,143 @@
+/** Backup, restore, rebuild and erasure: what comes back, what is refused, and what is gone for good. */
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import test, { type ExecutionContext } from 'ava'
+import { eraseUser, userKeyName } from '../../src/domain/users.ts'
+import { backUp, restore } from '../../src/ledger/backup.ts'
+import { BookUnusable } from '../../src/ledger/directory.ts'
+import type { Ledger } from '../../src/ledger/ledger.ts'
+import { compareRows, rebuildRows } from '../../src/ledger/rebuild.ts'
+import { dump, SYSTEM, temporaryFolder } from '../_support.ts'
+import { add, closedBook, databaseOf, filesIn, open, register, startBook, todosOf, withDatabase } from './_book.ts'
+
+async function backupOf(ledger: Ledger): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync((await backUp(ledger, SYSTEM, { version: 'test' })).bytes))
+}
+
+/** A ledger with two people, some to-dos, and more than one block of events. */
+async function filled(t: ExecutionContext) {
+  const book = await startBook(t)
+  await register(book.ledger, 'bob')
+  await Promise.all(Array.from({ length: 300 }, (_, i) => add(book.ledger, i % 3 === 0 ? 'bob' : 'alice', `todo ${i}`)))
+  return book
+}
+
+test('109. a backup of a book that is being written to ends at its head, and comes back as it was then', async (t) => {
+  const { ledger } = await filled(t)
+  const { head, bytes } = await backUp(ledger, SYSTEM, { version: 'test' })
+  const rows = await ledger.read(dump)
+  const parts: Buffer[] = []
+  for await (const part of bytes) {
+    parts.push(part)
+    await add(ledger, 'alice', 'written meanwhile')
+  }
+  const folder = join(temporaryFolder(t), 'new')
+  t.deepEqual(await restore(folder, parts), head)
+  const restored = await open(folder)
+  t.deepEqual([restored.head, await restored.read(dump)], [head, rows])
+  t.deepEqual(await todosOf(restored, 'bob'), (await todosOf(ledger, 'bob')).slice(0, 100))
+  t.like(await restored.verify(), head)
+  t.is(restored.scrub.status.verified, head.seq)
+  await add(restored, 'alice', 'and it goes on')
+  await restored.close()
+  const [last] = await Array.fromAsync(ledger.events({ from: head.seq, to: head.seq }))
+  t.is(last!.type, 'BookBackedUp')
+})
+
+test('a backup that was cut off or changed anywhere is refused, and leaves nothing behind', async (t) => {
+  const { ledger } = await filled(t)
+  const whole = await backupOf(ledger)
+  const lines = zstdDecompressSync(whole).toString().trimEnd().split('\n')
+  const packed = (changed: readonly string[]): Buffer => zstdCompressSync(Buffer.from(`${changed.join('\n')}\n`))
+  const vaultAt = lines.findIndex((line) => line.startsWith('{"vault":"key/alice"'))
+  const bad: { readonly [what: string]: Buffer } = {
+    nothing: Buffer.alloc(0),
+    'no backup': Buffer.from('hello'),
+    'half of it': whole.subarray(0, whole.length / 2),
+    'all but its last byte': whole.subarray(0, -1),
+    'a flipped bit': Buffer.from(whole.map((byte, i) => (i === whole.length >> 1 ? byte ^ 4 : byte))),
+    'no end': packed(lines.slice(0, -1)),
+    'no header': packed(lines.slice(1)),
+    'an event less': packed(lines.toSpliced(-2, 1)),
+    'an event edited': packed(lines.with(-3, lines.at(-3)!.replace('"system"', '"operator"'))),
+    'a secret edited': packed(lines.with(vaultAt, lines[vaultAt]!.replace(/"value":"./, '"value":"~'))),
+    'a secret less': packed(lines.toSpliced(vaultAt, 1)),
+    'something behind its end': packed([...lines, lines[1]!]),
+    'another end': packed(lines.with(-1, '{"end":"00"}')),
+    'a newer format': packed(lines.with(0, lines[0]!.replace('"format":1', '"format":9'))),
+    'an export': packed(lines.filter((line) => line.startsWith('{"hash"'))),
+  }
+  const folder = join(temporaryFolder(t), 'new')
+  for (const [what, bytes] of Object.entries(bad)) {
+    await t.throwsAsync(restore(folder, [bytes]), { instanceOf: BookUnusable, message: /backup/ }, what)
+    t.deepEqual(readdirSync(folder), [], what)
+  }
+  t.is((await restore(folder, [whole])).seq, ledger.head.seq)
+})
+
+test('a restore wants an empty directory, and touches no other', async (t) => {
+  const { ledger } = await filled(t)
+  const whole = await backupOf(ledger)
+  const [book, foreign] = [await closedBook(t), temporaryFolder(t)]
+  writeFileSync(join(foreign, 'letter'), 'dear')
+  for (const folder of [book, foreign]) {
+    const before = filesIn(folder)
+    await t.throwsAsync(restore(folder, [whole]), { instanceOf: BookUnusable, message: /is not empty/ })
+    t.deepEqual(filesIn(folder), before)
+  }
+  const left = join(temporaryFolder(t), 'cut off')
+  mkdirSync(join(left, '.restoring'), { recursive: true })
+  writeFileSync(join(left, '.restoring', 'x'), 'left behind by a kill')
+  t.is((await restore(left, [whole])).seq, ledger.head.seq)
+  t.deepEqual(readdirSync(left).sort(), ['book', 'head'])
+})
+
+test('105. rows that are hurt are made anew from the events; nothing else can be', async (t) => {
+  const folder = await closedBook(t, 20)
+  const whole = await databaseOf(folder)
+  const rows = whole.filter(([key]) => /^(row|meta\/tally\/row)/.test(key))
+  for (const hurt of [
+    (): Promise<unknown> => withDatabase(folder, (db) => db.del(rows[1]![0])),
+    (): Promise<unknown> => withDatabase(folder, (db) => db.put(rows.at(-1)![0], 'x')),
+    (): Promise<unknown> => withDatabase(folder, (db) => db.put('row/todos/none', rows[0]![1])),
+    (): Promise<unknown> => withDatabase(folder, (db) => db.put('meta/tally/row', 'being rebuilt')),
+    (): Promise<unknown> => withDatabase(folder, (db) => db.batch(rows.map(([key]) => ({ type: 'del', key })))),
+  ]) {
+    await hurt()
+    await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: /daybook rebuild/ })
+    t.is((await rebuildRows(folder)).head.seq, 22)
+    t.deepEqual(await databaseOf(folder), whole)
+  }
+  const ledger = await open(folder)
+  const { view, vault, close } = ledger.snapshot()
+  t.deepEqual(await compareRows(view, vault), { rows: 21, wrong: 0, first: undefined })
+  await close()
+  await ledger.close()
+  await withDatabase(folder, (db) => db.del('log/0000000000000007'))
+  await t.throwsAsync(rebuildRows(folder), { instanceOf: BookUnusable, message: /event 7 does not hold/ })
+  rmSync(folder, { recursive: true })
+  await t.throwsAsync(rebuildRows(folder), { instanceOf: BookUnusable, message: /no book/ })
+})
+
+test('what is erased is unreadable in the book and its exports, gone from the disk, and the chain holds', async (t) => {
+  const { ledger, folder, reopen } = await filled(t)
+  const key = ledger.secret(userKeyName('bob'))!
+  const bytes = [key, Buffer.from(key, 'base64').toString('latin1'), 'hash of bob']
+  const found = (): string[] => {
+    const all = Object.values(filesIn(folder)).join('')
+    return bytes.filter((word) => all.includes(word))
+  }
+  t.true(found().length > 0, 'it is on disk before')
+  await ledger.purge(await ledger.transact(SYSTEM, (state) => eraseUser(state, 'BOB')))
+  const check = async (now: Ledger): Promise<void> => {
+    t.deepEqual(found(), [])
+    for await (const { data, sealed } of now.events())
+      if ('user' in data && data.user === 'bob' && sealed !== undefined) t.is(sealed.open, undefined)
+    t.deepEqual(await todosOf(now, 'bob'), [])
+    t.is((await todosOf(now, 'alice')).length, 200)
+    t.false('fault' in (await now.verify()))
+  }
+  await check(ledger)
+  await check(await reopen())
+})
