@@ -126,10 +126,11 @@ async function* eventStream(
   const events = follow(ledger, search, after, signal)
   yield ': following\n\n'
   let next = events.next()
-  while (await mayGoOn()) {
+  for (;;) {
     const ended = new AbortController()
     const found = await Promise.race([next, beat(ended.signal)])
     ended.abort()
+    if (!(await mayGoOn())) return
     if (found === 'still') yield ': still here\n\n'
     else if (found.done === true) return
     else {

@@ -53,7 +53,6 @@ export async function backUp(ledger: Ledger, by: By, about: { version: string })
   const snapshot = ledger.snapshot()
   const head = await snapshot.view.head()
   const at = new Date(ledger.now()).toISOString()
-  // Without a checksum of its own, which may be cut off unnoticed: the lines have one.
   const compress = createZstdCompress()
   // A failure reaches whoever reads the compressed bytes.
   pipeline(Readable.from(backupLines(snapshot, head, { at, ...about })), compress).catch(() => {})
@@ -65,7 +64,8 @@ const BATCH = 5000
 
 /**
  * Makes a book of a backup, in a directory that has to be empty, verifying all of it on the way. What cannot be
- * verified leaves nothing behind.
+ * verified leaves nothing behind. (A file that lacks no more than the last bytes of zstd's own framing holds the whole
+ * backup still, which the SHA-256 over its lines proves.)
  * @returns where the restored book ends
  * @throws {BookUnusable} when the file is no backup, cut off or changed, or when the directory is not empty
  */
@@ -168,7 +168,11 @@ class BackupReader {
     if (typeof checked === 'string') throw damaged(`event ${seq} does not hold: ${checked}`)
     this.#head = checked
     const event = toEvent(line, this.#vault)
-    evolve(this.#state, event)
+    try {
+      evolve(this.#state, event)
+    } catch {
+      throw damaged(`event ${seq} cannot be opened with the key that it holds`)
+    }
     this.#changes.push(Log.eventChange(seq, line))
     this.#block.push(event)
     if (seq % BLOCK === 0)

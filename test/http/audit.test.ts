@@ -1,0 +1,179 @@
+/** The audit for operators: who may look, what they find, how they follow, and that each look is recorded. */
+import test, { type ExecutionContext } from 'ava'
+import { registerUser } from '../../src/domain/users.ts'
+import { hashPassword } from '../../src/http/passwords.ts'
+import { verifyExport } from '../../src/ledger/proof.ts'
+import { newKey } from '../../src/ledger/vault.ts'
+import { ClientSide, person, SYSTEM, startWorld, Visitor } from '../_support.ts'
+
+const BOSS = { username: 'boss', email: '', password: 'correct horse battery' }
+
+/** A world with an operator, signed in, and alice, whose ChatGPT has written something down. */
+async function begin(t: ExecutionContext) {
+  const world = await startWorld(t)
+  const passwordHash = await hashPassword(BOSS.password)
+  const input = { user: 'boss-id', username: 'boss', email: undefined, admin: true, passwordHash, key: newKey() }
+  await world.ledger.transact(SYSTEM, (state) => registerUser(state, input))
+  const alice = new Visitor(world.url)
+  const chatgpt = new ClientSide(world.url)
+  const tokens = await chatgpt.connect(person('alice'), alice)
+  const add = (todo: string) => chatgpt.api(tokens.access_token, 'POST', '/todos/me', { todo })
+  await add('buy milk')
+  const boss = new Visitor(world.url)
+  await boss.signIn(BOSS)
+  await world.news()
+  return { world, alice, boss, add, chatgpt }
+}
+
+const get = async (visitor: Visitor, path: string) => {
+  const answer = await visitor.get(path)
+  return { status: answer.status, json: JSON.parse(answer.text) as any, headers: answer.headers }
+}
+
+const ROUTES = ['events', 'events/1', 'follow', 'export'].map((path) => `/admin/audit/${path}`)
+
+test('93. who is not signed in: 401; who is no operator: 403; neither is told anything, nor recorded', async (t) => {
+  const { world, alice } = await begin(t)
+  for (const path of ROUTES) {
+    const anonymous = await get(new Visitor(world.url), path)
+    t.deepEqual([anonymous.status, anonymous.json.error], [401, 'unauthorized'], path)
+    const user = await get(alice, path)
+    t.deepEqual([user.status, user.json.error], [403, 'forbidden'], path)
+    t.is(user.headers.get('access-control-allow-origin'), null)
+  }
+  t.deepEqual(await world.news(), [])
+})
+
+test('93. an operator lists, page by page, and each look is recorded with who looked', async (t) => {
+  const { world, boss } = await begin(t)
+  const { seq } = world.ledger.head
+  const first = await get(boss, '/admin/audit/events?limit=3')
+  t.is(first.status, 200)
+  t.is(first.headers.get('cache-control'), 'no-store')
+  t.deepEqual(
+    first.json.events.map((event: any) => [event.seq, event.who, event.what]),
+    [
+      [seq, 'boss', 'signed in as boss'],
+      [seq - 1, 'alice', 'added “buy milk”'],
+      [seq - 2, 'ChatGPT', 'redeemed a code of alice for tokens'],
+    ],
+  )
+  t.is(first.json.next_before, seq - 2)
+  const second = await get(boss, `/admin/audit/events?limit=1000&before=${first.json.next_before}`)
+  t.is(second.json.events[0].seq, seq - 3)
+  t.is(second.json.events.at(-1).seq, 1)
+  t.is(second.json.next_before, null)
+  t.deepEqual(await world.news(), ['BookInspected', 'BookInspected'])
+  const found = await get(boss, `/admin/audit/events?filter=${encodeURIComponent('user:alice type:TodoAdded milk')}`)
+  t.deepEqual(
+    found.json.events.map((event: any) => event.open.text),
+    ['buy milk'],
+  )
+  const [look] = (await world.events()).slice(-1)
+  t.is(look!.type, 'BookInspected')
+  t.deepEqual(look!.actor, { kind: 'user', id: 'boss-id' })
+  t.false(JSON.stringify(look!.data).includes('milk'))
+})
+
+test('one event whole, with the hashes of its neighbours; one that is not there: 404', async (t) => {
+  const { world, boss } = await begin(t)
+  const all = (await world.events()) as any[]
+  const { json } = await get(boss, '/admin/audit/events/3')
+  t.like(json, { seq: 3, hash: all[2].hash, hash_before: all[1].hash, hash_after: all[3].hash })
+  t.is((await get(boss, '/admin/audit/events/1')).json.hash_before, null)
+  for (const none of ['999', '0', '-1', 'x', '1.5'])
+    t.is((await get(boss, `/admin/audit/events/${none}`)).status, 404, none)
+})
+
+test('what cannot be asked: 400 in words, and nothing is recorded', async (t) => {
+  const { world, boss } = await begin(t)
+  for (const query of [
+    'filter=foo:bar',
+    'filter=user:nobody',
+    'filter=a&filter=b',
+    'limit=0',
+    'limit=1001',
+    'before=x',
+  ])
+    t.is((await get(boss, `/admin/audit/events?${query}`)).status, 400, query)
+  for (const path of ['export?format=xml', 'export?filter=type:Nope', 'follow?after=x', 'follow?filter=seq:0'])
+    t.like((await get(boss, `/admin/audit/${path}`)).json, { error: 'invalid_request' }, path)
+  t.deepEqual(await world.news(), [])
+})
+
+test('an export is a file that proves itself, or a table; as text only when that is asked for', async (t) => {
+  const { world, boss } = await begin(t)
+  const { head } = world.ledger
+  const plain = await boss.get('/admin/audit/export')
+  t.is(plain.headers.get('content-disposition'), 'attachment; filename="daybook.ndjson"')
+  t.like(await verifyExport([plain.text]), head)
+  t.false(plain.text.includes('buy milk'))
+  const opened = await boss.get('/admin/audit/export?open=1&filter=type:TodoAdded')
+  t.is(JSON.parse(opened.text).open.text, 'buy milk')
+  const table = await boss.get('/admin/audit/export?format=csv&open=1')
+  t.is(table.headers.get('content-type'), 'text/csv; charset=utf-8')
+  t.true(table.text.includes('added “buy milk”'))
+  t.deepEqual(await world.news(), ['BookExported', 'BookExported', 'BookExported'])
+})
+
+test('92. CSV: what a spreadsheet takes for a formula is text, and what would end a line does not', async (t) => {
+  const { boss, add } = await begin(t)
+  for (const odd of ['=1+1', '+1', '-1', '@x', '\tx', 'two\nlines "quoted"']) await add(odd)
+  const { text } = await boss.get('/admin/audit/export?format=csv&open=1&filter=type:TodoAdded')
+  const rows = text.trimEnd().split('\r\n')
+  t.is(rows.length, 8)
+  t.notRegex(text.replaceAll('\r\n', ''), /\p{Cc}/u)
+  t.notRegex(text, /(^|,)"?[=+@-]/m)
+})
+
+/** Reads server-sent events until there are so many; gives their ids and data. */
+async function readEvents(response: Response, wanted: number): Promise<{ id: number; data: any }[]> {
+  const events: { id: number; data: any }[] = []
+  let text = ''
+  for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += part
+    const blocks = text.split('\n\n')
+    text = blocks.pop()!
+    for (const block of blocks) {
+      const found = /^id: (\d+)\ndata: (.*)$/.exec(block)
+      if (found !== null) events.push({ id: Number(found[1]), data: JSON.parse(found[2]!) })
+    }
+    if (events.length >= wanted) break
+  }
+  return events
+}
+
+test('following tells each new event once, and goes on where it was left; it ends with the session', async (t) => {
+  const { world, boss, add } = await begin(t)
+  const cookie = [...boss.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const follow = (query: string, headers = {}) =>
+    fetch(`${world.url}/admin/audit/follow?${query}`, { headers: { cookie, ...headers } })
+  const response = await follow('filter=type:TodoAdded')
+  t.is(response.headers.get('content-type'), 'text/event-stream; charset=utf-8')
+  await add('one')
+  await add('two')
+  const seen = await readEvents(response, 2)
+  t.deepEqual(
+    seen.map(({ data }) => data.what),
+    ['added “one”', 'added “two”'],
+  )
+  await add('three')
+  const resumed = await follow('filter=type:TodoAdded', { 'last-event-id': String(seen[0]!.id) })
+  const again = await readEvents(resumed, 2)
+  t.deepEqual(
+    again.map(({ data }) => data.what),
+    ['added “two”', 'added “three”'],
+  )
+
+  const last = await follow('filter=type:TodoAdded')
+  const left = last.text()
+  const { form_token: token } = Object.fromEntries(
+    [.../name="(form_token)" value="([^"]+)"/g[Symbol.matchAll]((await boss.get('/')).text)].map(([, name, value]) => [
+      name,
+      value,
+    ]),
+  ) as { form_token: string }
+  await boss.post('/logout', { form_token: token })
+  await add('after the session')
+  t.false((await left).includes('after the session'))
+})
