@@ -39,6 +39,7 @@ check: $(INSTALLED) ## formatter, linter, type check, OpenAPI lint
 
 bench: $(INSTALLED) ## the benchmark, side by side with its peers
 	@node bench/bench.ts
+	@node bench/book.ts
 
 binary: $(INSTALLED) ## the single executable, dist/daybook
 	@node scripts/binary.ts

@@ -10,13 +10,14 @@ import * as audit from './audit.ts'
 import * as backup from './backup.ts'
 import * as client from './client.ts'
 import type { Config } from './config.ts'
+import * as doctor from './doctor.ts'
 import { type Format, Printer } from './output.ts'
 import { askServer, type Request } from './socket.ts'
 import * as user from './user.ts'
 import { version } from './version.ts'
 
 /** Every file of commands that do something to the book. */
-export const groups: readonly Group[] = [user, client, audit, backup]
+export const groups: readonly Group[] = [user, client, audit, backup, doctor]
 
 /** Answers a request on a ledger. A refusal is told in its sentence. */
 export async function* answer(ledger: Ledger, { act, input }: Request, signal: AbortSignal): AsyncGenerator<Line> {

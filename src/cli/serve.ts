@@ -21,6 +21,8 @@ import { version } from './version.ts'
 const DRAIN_MS = 10_000
 /** How often what has expired is dropped from memory. */
 const SWEEP_MS = 300_000
+/** How often the head is logged: logs that are kept elsewhere then show a book that was rewritten. */
+const HEAD_MS = 3_600_000
 
 export function addServeCommand(program: Command, readSettings: () => Config): void {
   program
@@ -117,6 +119,7 @@ async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
   const sweeper = setInterval(() => {
     ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
   }, SWEEP_MS)
+  const noter = setInterval(() => log.info({ head: ledger.head }, 'head'), HEAD_MS)
   const signal = await new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
   })
@@ -124,6 +127,7 @@ async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
   process.removeAllListeners('SIGTERM')
   process.removeAllListeners('SIGINT')
   clearInterval(sweeper)
+  clearInterval(noter)
   stopped.abort()
   log.info({ signal }, 'finishing what runs; another signal ends it at once')
 }

@@ -1,12 +1,19 @@
-/** Is the process up, and is it able to write? */
+/** Is the process up, is it able to write, and how is the book: for supervisors, load balancers and Prometheus. */
 import Router from '@koa/router'
+import type { Context } from 'koa'
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { tablesOf } from '../domain/domain.ts'
+import { Refused } from '../ledger/ledger.ts'
+import { signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
 
 /** Where the book lies is for the log, not for whoever asks. */
 const withoutPaths = (text: string): string => text.replaceAll(/\/[^\s:'"]+/g, '…')
 
-export function healthRoutes({ ledger }: Deps): Router {
+export function healthRoutes(deps: Deps): Router {
+  const { ledger } = deps
   const router = new Router({ sensitive: true, strict: true })
+  const metrics = bookMetrics(deps)
   router.get('/healthz', (ctx) => {
     ctx.set('Cache-Control', 'no-store')
     ctx.body = { status: 'up' }
@@ -19,5 +26,62 @@ export function healthRoutes({ ledger }: Deps): Router {
       ? { status: 'ready', seq: ledger.head.seq }
       : { status: 'read-only', reason: `The book cannot be written: ${withoutPaths(status.reason)}` }
   })
+  router.get('/metrics', async (ctx) => {
+    if (!isLocal(ctx)) {
+      const visitor = await signedIn(ctx, deps)
+      if (visitor?.user.admin !== true) throw new Refused(visitor === undefined ? 'session_missing' : 'operator_only')
+    }
+    ctx.set('Cache-Control', 'no-store')
+    const text = await metrics.metrics()
+    ctx.type = metrics.contentType
+    ctx.body = text
+  })
   return router
+}
+
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1)$/
+
+/** Asked on this machine, and not through a proxy that stands on it. */
+const isLocal = (ctx: Context): boolean =>
+  LOOPBACK.test(ctx.request.ip) && !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
+
+function bookMetrics({ ledger }: Deps): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const gauge = (name: string, help: string, value: () => number): void => {
+    new Gauge({
+      name: `daybook_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value())
+      },
+    })
+  }
+  gauge('writable', 'Whether the book can be written', () => Number(ledger.status.writable))
+  gauge('head_seq', 'The last event on disk', () => ledger.head.seq)
+  gauge(
+    'verified_seq',
+    'Up to which event the chain was read back and found to hold',
+    () => ledger.scrub.status.verified,
+  )
+  gauge('scrub_seq', 'Where the pass over the whole book is; 0 between two', () => ledger.scrub.status.at ?? 0)
+  gauge('scrub_passed_seconds', 'When the last pass ended well, seconds since 1970; 0 for never', () =>
+    Math.floor((ledger.scrub.status.passed?.at ?? 0) / 1000),
+  )
+  gauge(
+    'scrub_fault_seq',
+    'The first event that does not hold; 0 where all do',
+    () => ledger.scrub.status.fault?.seq ?? 0,
+  )
+  const rows = new Gauge({
+    name: 'daybook_rows',
+    help: 'What holds now, by table',
+    labelNames: ['table'],
+    registers: [registry],
+    collect() {
+      for (const [table, { size }] of ledger.peek(tablesOf)) rows.set({ table }, size)
+    },
+  })
+  return registry
 }
