@@ -207,3 +207,23 @@ for (const way of WAYS)
     )
     t.is((await daybook(home, 'user add zebedee --random-password')).code, 0, 'the name is free again')
   })
+
+for (const way of WAYS)
+  test(`doctor: what is good and what to look at (${way})`, async (t) => {
+    const home = await homeFor(t, way)
+    await daybook(home, 'client show chatgpt')
+    const rows = await rowsOf(home, 'doctor')
+    t.deepEqual(
+      rows.map((row) => [row.check, row.state]),
+      [
+        ['book', 'good'],
+        ['chain', 'good'],
+        ['scrub', 'good'],
+        ['disk', 'good'],
+        ['address', 'look'],
+        ['callbacks', 'good'],
+      ],
+    )
+    for (const row of rows) t.regex(row.what, /^[^\n]+$/)
+    t.true(rows[4]!.what.includes('https'))
+  })
