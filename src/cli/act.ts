@@ -1,4 +1,5 @@
 /** What a command does to the book, apart from where it runs: in this process, or in the server that holds the book. */
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Command } from 'commander'
 import type { By, Ledger } from '../ledger/ledger.ts'
 import type { Config } from './config.ts'
@@ -47,6 +48,16 @@ export type Group = {
   readonly acts: { readonly [name: string]: Act }
   readonly begins: readonly string[]
   readonly addCommands: (program: Command, tools: Tools) => void
+}
+
+/** How often long work says how far it is. ms */
+const PROGRESS_MS = 200
+
+/** Waits for work, and tells how far it is as long as it takes. Gives what it gives. */
+export async function* whileTelling<T>(work: Promise<T>, progress: () => Line): AsyncGenerator<Line, T> {
+  const still = {}
+  while ((await Promise.race([work, wait(PROGRESS_MS, still, { ref: false })])) === still) yield progress()
+  return work
 }
 
 /** Lists tell the oldest first, wherever the rows come from. */

@@ -20,6 +20,7 @@ import {
   type Row,
   type Tools,
   textOf,
+  whileTelling,
 } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 import { Follower } from './output.ts'
@@ -31,15 +32,19 @@ export const acts: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input, by) {
     const [search, limit] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'limit')]
     const { seq } = ledger.head
-    const progress: Line[] = []
-    const onRead = (at: number): void => void progress.push({ progress: seq - at, of: seq })
-    let [told, last] = [0, seq + 1]
-    for await (const { event } of list(ledger, { search, newestFirst: true, onRead })) {
-      yield* progress.splice(0)
-      yield { row: tell(ledger, event) }
-      last = event.seq
-      if (++told === limit) break
+    let [told, last, at] = [0, seq + 1, seq]
+    const onRead = (read: number): void => {
+      at = read
     }
+    const found = list(ledger, { search, newestFirst: true, onRead })
+    while (told < limit) {
+      const next = yield* whileTelling(found.next(), () => ({ progress: seq - at, of: seq }))
+      if (next.done === true) break
+      yield { row: tell(ledger, next.value.event) }
+      last = next.value.event.seq
+      told++
+    }
+    await found.return(undefined)
     if (told === limit && last > 1) yield { say: `These are the latest ${limit}; --limit says how many are shown.` }
     if (!(await recordLook(ledger, by, 'list', search.canonical))) yield NOT_RECORDED
   },
@@ -80,7 +85,12 @@ export const acts: { readonly [name: string]: Act } = {
   async *'audit stats'(ledger, input, by) {
     const filter = textOf(input, 'filter')
     const search = searchOf(ledger, filter)
-    const counts = await count(ledger, search, search.canonical === '')
+    const { seq } = ledger.head
+    let at = 0
+    const counting = count(ledger, search, (read) => {
+      at = read
+    })
+    const counts = yield* whileTelling(counting, () => ({ progress: at, of: seq }))
     for (const [type, events] of [...counts].sort(([, a], [, b]) => b - a)) yield { row: { type, events } }
     const total = [...counts.values()].reduce((sum, n) => sum + n, 0)
     yield { say: `${total} events. The book ends at ${ledger.head.seq}:${ledger.head.hash}` }
@@ -119,9 +129,7 @@ export const acts: { readonly [name: string]: Act } = {
     const verifying = ledger.verify(expected?.seq, (at) => {
       done = at
     })
-    while ((await Promise.race([verifying, wait(200, 'still', { ref: false })])) === 'still')
-      yield { progress: done, of: seq }
-    yield verdict(await verifying, expected)
+    yield verdict(yield* whileTelling(verifying, () => ({ progress: done, of: seq })), expected)
   },
 }
 

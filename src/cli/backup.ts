@@ -10,11 +10,10 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { backUp, restore } from '../ledger/backup.ts'
 import { compareRows, rebuildRows } from '../ledger/rebuild.ts'
-import { type Act, CommandFailed, type Line, type Tools } from './act.ts'
+import { type Act, CommandFailed, type Line, type Tools, whileTelling } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 import { type Format, Printer } from './output.ts'
 import { version } from './version.ts'
@@ -34,9 +33,7 @@ export const acts: { readonly [name: string]: Act } = {
       const comparing = compareRows(view, vault, (at) => {
         done = at
       })
-      while ((await Promise.race([comparing, wait(200, 'still', { ref: false })])) === 'still')
-        yield { progress: done, of: seq }
-      const { rows, wrong, first } = await comparing
+      const { rows, wrong, first } = yield* whileTelling(comparing, () => ({ progress: done, of: seq }))
       if (wrong > 0) yield { fail: `${wrong} of the rows are not what the events lead to, such as ${first}.` }
       else yield { say: `${rows} rows, and each is what ${seq} events lead to.` }
     } finally {
@@ -105,24 +102,39 @@ async function readBackup(config: Config, file: string, format: Format): Promise
   if (!existsSync(file)) throw new UsageError(`there is no file ${file}`)
   const bytes = createReadStream(file)
   const size = statSync(file).size
-  const head = await withProgress(format, size, () => bytes.bytesRead, restore(config.DATA_DIR, bytes))
+  const head = await withProgress(
+    format,
+    () => size,
+    () => bytes.bytesRead,
+    restore(config.DATA_DIR, bytes),
+  )
   process.stdout.write(`${config.DATA_DIR}: ${head.seq} events, and the chain holds. Head ${head.seq}:${head.hash}\n`)
 }
 
 async function rebuild(config: Config, format: Format): Promise<void> {
-  let done = 0
-  const rebuilding = rebuildRows(config.DATA_DIR, (seq) => {
-    done = seq
+  let [done, of] = [0, 0]
+  const rebuilding = rebuildRows(config.DATA_DIR, (seq, last) => {
+    ;[done, of] = [seq, last]
   })
-  const { rows, head } = await withProgress(format, Number.MAX_SAFE_INTEGER, () => done, rebuilding)
+  const { rows, head } = await withProgress(
+    format,
+    () => of,
+    () => done,
+    rebuilding,
+  )
   process.stdout.write(`${rows} rows made anew from ${head.seq} events. Head ${head.seq}:${head.hash}\n`)
 }
 
 /** Waits for long work, and shows on a terminal how far it is. */
-async function withProgress<T>(format: Format, of: number, done: () => number, work: Promise<T>): Promise<T> {
+async function withProgress<T>(format: Format, of: () => number, done: () => number, work: Promise<T>): Promise<T> {
   const printer = new Printer(format)
-  while ((await Promise.race([work, wait(200, 'still', { ref: false })])) === 'still')
-    if (of < Number.MAX_SAFE_INTEGER) await printer.print({ progress: done(), of })
-  printer.end()
-  return work
+  const telling = whileTelling(work, () => ({ progress: done(), of: of() }))
+  for (;;) {
+    const told = await telling.next()
+    if (told.done === true) {
+      printer.end()
+      return told.value
+    }
+    await printer.print(told.value)
+  }
 }

@@ -78,19 +78,27 @@ export async function* follow(
   }
 }
 
-/** How many events of each type there are. Blocks with notes are counted by these. */
-export async function count(ledger: Ledger, search: Search, isEverything: boolean): Promise<Map<string, number>> {
+/**
+ * How many events of each type a search is for. Where it is for all, blocks with notes are counted by these.
+ * @param onRead told how far it has got
+ */
+export async function count(
+  ledger: Ledger,
+  search: Search,
+  onRead: (seq: number) => void = () => {},
+): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   const add = (type: string, n: number): void => void counts.set(type, (counts.get(type) ?? 0) + n)
   const { seq } = ledger.head
-  if (!isEverything)
-    for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) add(event.type, 1)
+  if (search.canonical !== '')
+    for await (const { event } of list(ledger, { search, to: seq, newestFirst: false, onRead })) add(event.type, 1)
   else if (seq > 0)
-    for await (const [block, summary] of ledger.blocks())
+    for await (const [block, summary] of ledger.blocks()) {
+      const span = { from: block * BLOCK + 1, to: Math.min(lastOf(block), seq) }
       if (summary !== undefined) for (const [type, n] of Object.entries(summary.types)) add(type, n)
-      else
-        for await (const event of ledger.events({ from: block * BLOCK + 1, to: Math.min(lastOf(block), seq) }))
-          add(event.type, 1)
+      else for await (const event of ledger.events(span)) add(event.type, 1)
+      onRead(span.to)
+    }
   return counts
 }
 

@@ -179,7 +179,7 @@ class BackupReader {
       this.#changes.push(Log.noteChange(blockOf(seq), JSON.stringify(summarize(this.#block.splice(0)))))
     if (seq % BATCH !== 0) return
     await this.#log.write(this.#changes.splice(0))
-    this.#onProgress(seq)
+    this.#onProgress(seq, this.#promised!.seq)
   }
 
   async finish(): Promise<Head> {

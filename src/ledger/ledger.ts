@@ -206,8 +206,16 @@ export class Ledger {
 
   /** Waits until there is more on disk than `seq`, or `signal` says to stop waiting, or the book is closed. */
   async waitBeyond(seq: number, signal: AbortSignal): Promise<void> {
-    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-    while (this.head.seq <= seq && !signal.aborted && !this.#closed) await Promise.race([this.#moved.promise, stopped])
+    const wake = (): void => this.#wake()
+    signal.addEventListener('abort', wake, { once: true })
+    while (this.head.seq <= seq && !signal.aborted && !this.#closed) await this.#moved.promise
+    signal.removeEventListener('abort', wake)
+  }
+
+  /** Whoever waits looks again. */
+  #wake(): void {
+    this.#moved.resolve()
+    this.#moved = Promise.withResolvers()
   }
 
   /** What can be read of the book at this moment, and what opens its sealed text; to be closed. */
@@ -242,7 +250,7 @@ export class Ledger {
   /** Finishes what is being written and lets go of the book. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#moved.resolve()
+    this.#wake()
     await this.#writer
     await this.#recovery
     this.#book.witness.close()
@@ -377,8 +385,7 @@ export class Ledger {
         endBatch(book.state)
         book.durable = tip
         book.witness.write(tip)
-        this.#moved.resolve()
-        this.#moved = Promise.withResolvers()
+        this.#wake()
       } catch (error) {
         this.#fail(error as Error)
         break

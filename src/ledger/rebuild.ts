@@ -9,7 +9,8 @@ import { textOf } from './tables.ts'
 import { Vault } from './vault.ts'
 import { Witness } from './witness.ts'
 
-export type OnProgress = (seq: number) => void
+/** Told how far it is, and where it ends. */
+export type OnProgress = (seq: number, last: number) => void
 
 /**
  * Replays the whole book, verifying it on the way.
@@ -22,9 +23,10 @@ export async function replay(
   onProgress: OnProgress = () => {},
 ): Promise<{ state: State; head: Head }> {
   const state = initial()
+  const { seq: last } = await view.head()
   const head = await walk(view.chunks(), undefined, ({ seq }, line) => {
     evolve(state, toEvent(line, vault))
-    onProgress(seq)
+    onProgress(seq, last)
   })
   // Nothing of a replay is on its way to disk.
   for (const [, rows] of tablesOf(state)) {

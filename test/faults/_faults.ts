@@ -109,7 +109,7 @@ const strace = (call: string, what: string, paths: readonly string[] = []): stri
 ]
 
 const kills: Fault = {
-  name: 'kill -9 at any moment',
+  name: '96. kill -9 at any moment',
   needs: [],
   rounds: { short: 6, long: 300 },
   play: (rounds, random) =>
@@ -135,7 +135,7 @@ const CALLS: readonly (readonly [call: string, upTo: number])[] = [
 ]
 
 const syscallKills: Fault = {
-  name: 'kill at the Nth system call',
+  name: '97. kill at the Nth system call',
   needs: ['strace'],
   rounds: { short: 3, long: 200 },
   play: (rounds, random) =>
@@ -149,7 +149,7 @@ const syscallKills: Fault = {
 }
 
 const failedSyncs: Fault = {
-  name: 'fsync fails (EIO)',
+  name: '100. fsync fails (EIO)',
   needs: ['strace'],
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
@@ -162,7 +162,7 @@ const failedSyncs: Fault = {
 }
 
 const fullOnce: Fault = {
-  name: 'a write fails once (ENOSPC)',
+  name: '101. a write fails once (ENOSPC)',
   needs: ['strace'],
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
@@ -178,7 +178,7 @@ const fullOnce: Fault = {
 }
 
 const fullDisk: Fault = {
-  name: 'disk full for a while, then free',
+  name: '102. disk full for a while, then free',
   needs: ['root'],
   rounds: { short: 1, long: 10 },
   async play(rounds, random) {
@@ -211,7 +211,7 @@ const fullDisk: Fault = {
 }
 
 const cutTails: Fault = {
-  name: 'the log cut at every byte of its tail',
+  name: '104. the log cut at every byte of its tail',
   needs: [],
   rounds: { short: 60, long: 3000 },
   play: (rounds) =>
@@ -232,7 +232,7 @@ const cutTails: Fault = {
 }
 
 const tornWrites: Fault = {
-  name: 'torn writes: the end of the log is zeros or noise',
+  name: '103. torn writes: the end of the log is zeros or noise',
   needs: [],
   rounds: { short: 20, long: 400 },
   play: (rounds, random) =>
@@ -254,7 +254,7 @@ const tornWrites: Fault = {
 }
 
 const bitFlips: Fault = {
-  name: 'one bit flipped, in any file',
+  name: '105. one bit flipped, in any file',
   needs: [],
   rounds: { short: 40, long: 600 },
   play: (rounds, random) =>
@@ -275,7 +275,7 @@ const bitFlips: Fault = {
 }
 
 const deletedFiles: Fault = {
-  name: 'a file deleted',
+  name: '106. a file deleted',
   needs: [],
   rounds: { short: 10, long: 60 },
   play: (rounds) =>
@@ -305,7 +305,7 @@ const fewFiles: Fault = {
 }
 
 const powerLoss = (kind: 'ext4' | 'xfs'): Fault => ({
-  name: `power loss on ${kind}`,
+  name: `98, 99. power loss on ${kind}`,
   needs: ['root', `mkfs.${kind}`, 'xfs_io'],
   rounds: { short: 1, long: 50 },
   async play(rounds, random) {
@@ -343,7 +343,7 @@ const powerLoss = (kind: 'ext4' | 'xfs'): Fault => ({
 })
 
 const clockJumps: Fault = {
-  name: 'the clock jumps an hour and ten years, both ways',
+  name: '116. the clock jumps an hour and ten years, both ways',
   needs: [],
   rounds: { short: 1, long: 20 },
   play: (rounds) =>
@@ -354,7 +354,7 @@ const clockJumps: Fault = {
 }
 
 const secondInstance: Fault = {
-  name: 'a second instance',
+  name: '108. a second instance',
   needs: [],
   rounds: { short: 1, long: 20 },
   async play(rounds) {
@@ -373,7 +373,7 @@ const secondInstance: Fault = {
 }
 
 const terms: Fault = {
-  name: 'SIGTERM under load',
+  name: '115. SIGTERM under load',
   needs: [],
   rounds: { short: 1, long: 30 },
   async play(rounds, random) {

@@ -1,5 +1,6 @@
 /** Finding events: with notes of blocks or without, forward or back, the same events as by reading them all. */
 import test from 'ava'
+import fc from 'fast-check'
 import { revokeUser } from '../../src/domain/users.ts'
 import { list, searchOf } from '../../src/ledger/audit.ts'
 import { exportText } from '../../src/ledger/export.ts'
@@ -108,4 +109,38 @@ test('an export is what stands in the book, ends where it began, and proves itse
   // Another program may have written it anew: other order of members, blanks.
   const rewritten = lines.map((line) => JSON.stringify(JSON.parse(line), null, 1).replaceAll('\n', ''))
   t.like(await verifyExport([`${rewritten.join('\n')}\n`]), head)
+})
+
+test('94. each of 200 edits, drops, inserts and swaps anywhere in an export is caught, at the first bad event', async (t) => {
+  const { ledger } = await startBook(t)
+  for (let i = 0; i < 40; i++) await add(ledger, 'alice', `todo ${i}`)
+  let text = ''
+  const all = { search: searchOf(ledger, ''), format: 'ndjson', opened: false } as const
+  for await (const part of exportText(ledger, SYSTEM, all)) text += part
+  const lines = text.trimEnd().split('\n')
+  const place = fc.nat({ max: lines.length - 2 })
+  const tampering = fc.oneof(
+    fc.tuple(place, fc.nat(), fc.constantFrom('0', 'a', '"', ' ')).map(([i, at, sign]) => {
+      const line = lines[i]!
+      const where = at % line.length
+      const changed = `${line.slice(0, where)}${line[where] === sign ? 'z' : sign}${line.slice(where + 1)}`
+      return { seq: i + 1, changed: lines.with(i, changed) }
+    }),
+    place.map((i) => ({ seq: i + 1, changed: lines.toSpliced(i, 1) })),
+    fc
+      .tuple(place, place)
+      .map(([i, from]) => ({ seq: i + 1, changed: lines.toSpliced(i, 0, lines[from === i ? i + 1 : from]!) })),
+    fc
+      .tuple(place, place)
+      .filter(([i, j]) => i !== j)
+      .map(([i, j]) => ({ seq: Math.min(i, j) + 1, changed: lines.with(i, lines[j]!).with(j, lines[i]!) })),
+  )
+  await fc.assert(
+    fc.asyncProperty(tampering, async ({ seq, changed }) => {
+      const found = await verifyExport([`${changed.join('\n')}\n`])
+      return 'fault' in found && found.seq === seq
+    }),
+    { numRuns: 200 },
+  )
+  t.like(await verifyExport([text]), { seq: lines.length })
 })
