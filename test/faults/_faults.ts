@@ -63,10 +63,13 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
 /** So many rounds on one book before a new one is begun, so that old books and new ones are met. */
 const ROUNDS_A_BOOK = 15
 
-/** Rounds on a book that goes on; `round` writes into it until something happens. */
+/**
+ * Rounds on a book that goes on; `round` writes into it until something happens, and says in words what it was. Where
+ * what was to happen did not, the round is judged too, but not counted.
+ */
 async function onGoingBook(
   rounds: number,
-  round: (directory: string, told: Told, i: number) => Promise<string>,
+  round: (directory: string, told: Told, i: number) => Promise<string | { readonly missed: string }>,
 ): Promise<Outcome> {
   const outcome = newOutcome()
   for (let begun = 0; begun < rounds; begun += ROUNDS_A_BOOK)
@@ -75,8 +78,13 @@ async function onGoingBook(
       for (let i = begun; i < Math.min(rounds, begun + ROUNDS_A_BOOK); i++) {
         const what = await round(directory, told, i)
         // Before it was ready nothing was promised, and there may be nothing.
-        if (told.lines.length > 0 || existsSync(directory))
-          take(outcome, await judge(directory, told), told, false, what)
+        const isThere = told.lines.length > 0 || existsSync(directory)
+        if (isThere)
+          take(outcome, await judge(directory, told), told, false, typeof what === 'string' ? what : what.missed)
+        else outcome.rounds++
+        if (typeof what === 'string') continue
+        outcome.rounds--
+        i--
       }
     })
   return outcome
@@ -143,8 +151,9 @@ const syscallKills: Fault = {
       const [call, upTo] = CALLS[Math.floor(random() * CALLS.length)]!
       const nth = 1 + Math.floor(random() * upTo)
       const scribe = startScribe(directory, told, { ms: 700, wrap: strace(call, `signal=SIGKILL:when=${nth}`) })
-      await scribe.ended
-      return `round ${i}, killed at ${call} ${nth}`
+      const what = `round ${i}, killed at ${call} ${nth}`
+      // With fewer calls than that it has ended by itself.
+      return (await scribe.ended).code === 0 ? { missed: what } : what
     }),
 }
 
