@@ -54,9 +54,16 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user erase'(ledger, input, by) {
     const username = textOf(input, 'username')
-    await ledger.purge(await ledger.transact(by, (state) => eraseUser(state, username)))
+    const names = await ledger.transact(by, (state) => eraseUser(state, username))
     yield { say: `${username} is erased: what was theirs is gone, and unreadable in the book for ever.` }
     yield { say: 'Backups made before still hold their key: erase those, too.' }
+    try {
+      await ledger.purge(names)
+    } catch (error) {
+      yield {
+        fail: `The bytes of their key may stand in the database until it is compacted: ${(error as Error).message}`,
+      }
+    }
   },
 
   async *'user passwd'(ledger, input, by) {

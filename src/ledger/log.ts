@@ -167,6 +167,9 @@ const remedy: { readonly [C in Checked]: string } = {
 
 export class Log extends View {
   #tallies: Tallies = { 'row/': new Tally(), 'vault/': new Tally() }
+  /** The write that is under way. */
+  #writing: Promise<unknown> = Promise.resolve()
+  #hasFailed = false
 
   /**
    * Opens the book in `directory`, or begins one if there is none.
@@ -226,8 +229,20 @@ export class Log extends View {
     return this.db.status === 'open'
   }
 
-  /** Writes all of it or none, and answers when it is on disk. One at a time: writes in flight may be reordered. */
-  async write(changes: readonly Change[], checked: readonly CheckedChange[] = []): Promise<void> {
+  /**
+   * Writes all of it or none, and answers when it is on disk. One at a time: writes in flight may be reordered. After
+   * one that failed there is no other through this handle: LevelDB may lose what it then calls synced.
+   */
+  write(changes: readonly Change[], checked: readonly CheckedChange[] = []): Promise<void> {
+    const turn = this.#writing.then(() => this.#write(changes, checked))
+    this.#writing = turn.catch(() => {
+      this.#hasFailed = true
+    })
+    return turn
+  }
+
+  async #write(changes: readonly Change[], checked: readonly CheckedChange[]): Promise<void> {
+    if (this.#hasFailed) throw new BookUnusable('an earlier write has failed')
     const tallies = { ...this.#tallies }
     for (const under of new Set(checked.map((change) => change.under))) tallies[under] = tallies[under].clone()
     const kept = checked.map((change) => count(change, tallies[change.under]))

@@ -141,3 +141,20 @@ test('what is erased is unreadable in the book and its exports, gone from the di
   await check(ledger)
   await check(await reopen())
 })
+
+test('writes from two sides at once leave the tallies right: erasing under load', async (t) => {
+  const { ledger, reopen } = await startBook(t)
+  for (const name of ['bob', 'carol', 'dave']) await register(ledger, name)
+  let isOver = false
+  const load = Promise.all(
+    Array.from({ length: 4 }, async (_, lane) => {
+      for (let i = 0; !isOver; i++) await add(ledger, 'alice', `todo ${lane} ${i}`)
+    }),
+  )
+  for (const name of ['bob', 'carol', 'dave'])
+    await ledger.purge(await ledger.transact(SYSTEM, (state) => eraseUser(state, name)))
+  isOver = true
+  await load
+  await reopen()
+  t.pass()
+})
