@@ -142,19 +142,16 @@ test('what is erased is unreadable in the book and its exports, gone from the di
   await check(await reopen())
 })
 
-test('writes from two sides at once leave the tallies right: erasing under load', async (t) => {
+test('writes from two sides at once leave the tallies right: erasing while somebody writes', async (t) => {
   const { ledger, reopen } = await startBook(t)
-  for (const name of ['bob', 'carol', 'dave']) await register(ledger, name)
-  let isOver = false
-  const load = Promise.all(
-    Array.from({ length: 4 }, async (_, lane) => {
-      for (let i = 0; !isOver; i++) await add(ledger, 'alice', `todo ${lane} ${i}`)
-    }),
-  )
-  for (const name of ['bob', 'carol', 'dave'])
-    await ledger.purge(await ledger.transact(SYSTEM, (state) => eraseUser(state, name)))
-  isOver = true
-  await load
+  await register(ledger, 'bob')
+  const names = await ledger.transact(SYSTEM, (state) => eraseUser(state, 'bob'))
+  for (let i = 0; i < 20; i++) {
+    const adding = add(ledger, 'alice', `todo ${i}`)
+    // The batch of the one is on its way when the other begins.
+    for (let turn = 0; turn < i % 5; turn++) await Promise.resolve()
+    await Promise.all([ledger.purge(names), adding])
+  }
   await reopen()
   t.pass()
 })
