@@ -14,6 +14,8 @@ export type Line =
   | { readonly say: string }
   /** Text that is the answer itself, as it is. */
   | { readonly raw: string }
+  /** From where on a follower has to go on, when it was cut off. */
+  | { readonly cursor: number }
   /** How far long work has got. */
   | { readonly progress: number; readonly of: number }
   | { readonly fail: string }

@@ -29,22 +29,26 @@ import { askServer } from './socket.ts'
 const NOT_RECORDED: Line = { say: 'This look could not be recorded: the book cannot be written at the moment.' }
 
 export const acts: { readonly [name: string]: Act } = {
-  async *'audit list'(ledger, input, by) {
+  async *'audit list'(ledger, input, by, signal) {
     const [search, limit] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'limit')]
     const { seq } = ledger.head
     let [told, last, at] = [0, seq + 1, seq]
     const onRead = (read: number): void => {
+      signal.throwIfAborted() // Nobody wants to know any more.
       at = read
     }
     const found = list(ledger, { search, newestFirst: true, onRead })
-    while (told < limit) {
-      const next = yield* whileTelling(found.next(), () => ({ progress: seq - at, of: seq }))
-      if (next.done === true) break
-      yield { row: tell(ledger, next.value.event) }
-      last = next.value.event.seq
-      told++
+    try {
+      while (told < limit) {
+        const next = yield* whileTelling(found.next(), () => ({ progress: seq - at, of: seq }))
+        if (next.done === true) break
+        yield { row: tell(ledger, next.value.event) }
+        last = next.value.event.seq
+        told++
+      }
+    } finally {
+      await found.return(undefined)
     }
-    await found.return(undefined)
     if (told === limit && last > 1) yield { say: `These are the latest ${limit}; --limit says how many are shown.` }
     if (!(await recordLook(ledger, by, 'list', search.canonical))) yield NOT_RECORDED
   },
@@ -53,6 +57,7 @@ export const acts: { readonly [name: string]: Act } = {
     const [search, lines] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'lines')]
     const after = input.after === undefined ? undefined : countOf(input, 'after')
     let seen = after ?? ledger.head.seq
+    yield { cursor: seen }
     if (after === undefined) {
       const latest: Row[] = []
       for await (const { event } of list(ledger, { search, to: seen, newestFirst: true })) {
@@ -82,12 +87,13 @@ export const acts: { readonly [name: string]: Act } = {
     if (!(await recordLook(ledger, by, 'trace', search.canonical))) yield NOT_RECORDED
   },
 
-  async *'audit stats'(ledger, input, by) {
+  async *'audit stats'(ledger, input, by, signal) {
     const filter = textOf(input, 'filter')
     const search = searchOf(ledger, filter)
     const { seq } = ledger.head
     let at = 0
     const counting = count(ledger, search, (read) => {
+      signal.throwIfAborted()
       at = read
     })
     const counts = yield* whileTelling(counting, () => ({ progress: at, of: seq }))
@@ -115,11 +121,13 @@ export const acts: { readonly [name: string]: Act } = {
     if (!(await recordLook(ledger, by, 'state', `user:${user} seq:..${at}`))) yield NOT_RECORDED
   },
 
-  async *'audit export'(ledger, input, by) {
+  async *'audit export'(ledger, input, by, signal) {
     const format = EXPORT_FORMATS.find((known) => known === input.format)
     if (format === undefined) throw new InputError(`format must be one of ${EXPORT_FORMATS.join(', ')}`)
     const search = searchOf(ledger, textOf(input, 'filter'))
-    for await (const raw of exportText(ledger, by, { search, format, opened: input.opened === true })) yield { raw }
+    const onRead = (): void => signal.throwIfAborted()
+    for await (const raw of exportText(ledger, by, { search, format, opened: input.opened === true, onRead }))
+      yield { raw }
   },
 
   async *'audit verify'(ledger, input) {
@@ -163,14 +171,13 @@ const LIST_COLUMNS = ['seq', 'at', 'who', 'what', 'through', 'ip']
 
 export function addCommands(program: Command, { run, settings }: Tools): void {
   const audit = program.command('audit').description('what happened: list it, follow it, take it along, prove it')
-  const filtered = (name: string): Command =>
-    audit.command(`${name} [filter...]`).allowUnknownOption().addHelpText('after', FILTER_HELP)
+  const filtered = (name: string): Command => audit.command(`${name} [filter...]`).addHelpText('after', FILTER_HELP)
 
   filtered('list')
     .description('the latest events, newest first')
     .option('--limit <n>', 'how many', wholeNumber, 50)
-    .action((words: string[], { limit }: { limit: number }, command: Command) =>
-      run('audit list', { filter: filterOf(words, command), limit }, LIST_COLUMNS),
+    .action((words: string[], { limit }: { limit: number }) =>
+      run('audit list', { filter: filterOf(words), limit }, LIST_COLUMNS),
     )
   filtered('tail')
     .description('the latest events, and each new one as it happens')
@@ -178,7 +185,7 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .action((words: string[], { lines }: { lines: number }, command: Command) =>
       tail(
         settings(),
-        { filter: filterOf(words, command), lines },
+        { filter: filterOf(words), lines },
         command.optsWithGlobals<{ output: string }>().output !== 'table',
       ),
     )
@@ -192,9 +199,7 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .action((request: string) => run('audit trace', { request }, LIST_COLUMNS))
   filtered('stats')
     .description('how many events of each type')
-    .action((words: string[], _: object, command: Command) =>
-      run('audit stats', { filter: filterOf(words, command) }, ['type', 'events']),
-    )
+    .action((words: string[]) => run('audit stats', { filter: filterOf(words) }, ['type', 'events']))
   audit
     .command('state')
     .description('a list of to-dos as it stood after an event, beside how it stands now')
@@ -211,8 +216,8 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
         .default('ndjson'),
     )
     .option('--open', 'with the personal text, outside the hash')
-    .action((words: string[], { format, open }: { format: ExportFormat; open?: true }, command: Command) =>
-      run('audit export', { filter: filterOf(words, command), format, opened: open === true }, []),
+    .action((words: string[], { format, open }: { format: ExportFormat; open?: true }) =>
+      run('audit export', { filter: filterOf(words), format, opened: open === true }, []),
     )
   audit
     .command('verify [file]')
@@ -223,10 +228,12 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     )
 }
 
+/** Stands before a word that begins with a hyphen and is no option. */
+export const NEGATED = '\0'
+
 /** One filter of many words. A word with a blank in it is one phrase. @throws {UsageError} when it cannot be read */
-function filterOf(words: readonly string[], command: Command): string {
-  const option = words.find((word) => word.startsWith('--'))
-  if (option !== undefined) command.error(`error: unknown option '${option}'`)
+function filterOf(marked: readonly string[]): string {
+  const words = marked.map((word) => word.replace(NEGATED, ''))
   const quoted = words.map((word) =>
     /\s/.test(word) && !word.includes('"') ? word.replace(/^(-?(?:[a-z]+:)?)(.*)$/is, '$1"$2"') : word,
   )
@@ -278,6 +285,7 @@ async function tail(config: Config, input: Input, isJson: boolean): Promise<void
     try {
       for await (const line of answer ?? []) {
         if ('fail' in line) throw new CommandFailed(line.fail)
+        if ('cursor' in line) after = line.cursor
         if ('row' in line) after = Number(line.row.seq)
         await follower.print(line)
       }

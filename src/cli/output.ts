@@ -1,4 +1,6 @@
 /** Answers on stdout, as tables for people and as JSON for scripts. */
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
 import { stripVTControlCharacters, styleText } from 'node:util'
 import stringWidth from 'string-width'
 import type { Line, Row } from './act.ts'
@@ -79,11 +81,13 @@ const json = (value: unknown, indent?: number): string =>
     sign.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`),
   )
 
-const drained = (stream: NodeJS.WriteStream): Promise<void> =>
-  new Promise((resolve) => {
-    stream.once('drain', resolve)
-    stream.once('close', () => resolve())
-  })
+/** Resolves when the stream takes more, or is gone; leaves nothing behind on it. */
+export async function drained(stream: Writable): Promise<void> {
+  const over = new AbortController()
+  const { signal } = over
+  await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })]).catch(() => {})
+  over.abort()
+}
 
 function cell(value: unknown): string {
   if (value === null || value === undefined) return ''

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { BookUnusable } from '../ledger/directory.ts'
 import { CommandFailed, type Tools } from './act.ts'
+import { NEGATED } from './audit.ts'
 import {
   type Config,
   flagOf,
@@ -25,11 +26,23 @@ export async function main(argv: readonly string[]): Promise<0 | 1 | 2> {
     if (error.code !== 'EPIPE') throw error
   })
   try {
-    await program.parseAsync(argv, { from: 'user' })
+    await program.parseAsync(protectNegated(argv), { from: 'user' })
     return 0
   } catch (error) {
     return exitCodeOf(error)
   }
+}
+
+/** Commands that take a filter, in which a leading hyphen negates a word. */
+const FILTERED = ['list', 'tail', 'stats', 'export']
+
+/** Marks negated words, so that they are not taken for options: `-outage` is no `-o`. */
+function protectNegated(argv: readonly string[]): string[] {
+  const audit = argv.indexOf('audit')
+  if (audit < 0 || !FILTERED.includes(argv[audit + 1] ?? '')) return [...argv]
+  const isOption = (word: string): boolean =>
+    /^-(-.*|o|h|V|o=?(table|json|ndjson))?$/.test(word) || !word.startsWith('-')
+  return argv.map((word, i) => (i > audit + 1 && !isOption(word) ? `${NEGATED}${word}` : word))
 }
 
 function exitCodeOf(error: unknown): 0 | 1 | 2 {

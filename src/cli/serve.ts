@@ -42,6 +42,7 @@ export async function serve(config: Config): Promise<void> {
   const ledger = await Ledger.open({ directory, clock: Date.now, version, onStatus })
   try {
     await settleClient(ledger, config)
+    await ledger.purge()
     const stopping = new AbortController()
     const deps = { ledger, settings: settingsOf(config), log, stopping: stopping.signal }
     const server = createHttpServer()
@@ -117,7 +118,8 @@ async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
   const stopped = new AbortController()
   void ledger.scrub.run(stopped.signal)
   const sweeper = setInterval(() => {
-    ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
+    const swept = ledger.sweep().then(() => ledger.purge())
+    swept.catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
   }, SWEEP_MS)
   const noter = setInterval(() => log.info({ head: ledger.head }, 'head'), HEAD_MS)
   const signal = await new Promise<string>((resolve) => {

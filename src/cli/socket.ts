@@ -1,8 +1,9 @@
 /** The socket in the data directory: the command line's way to the server that holds the book. */
-import { chmodSync, existsSync, openSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { CommandFailed, END, type Input, type Line } from './act.ts'
+import { drained } from './output.ts'
 
 const NAME = 'daybook.sock'
 /** A password, a few callbacks: nothing a command sends is longer. */
@@ -13,10 +14,11 @@ const REQUEST_MS = 5000
 const MAX_PATH_BYTES = 107
 
 /** The socket's path, shortened through the directory's own descriptor where it is too long for the system. */
-function socketPath(directory: string): string {
+function socketPath(directory: string): { readonly path: string; readonly close: () => void } {
   const path = join(directory, NAME)
-  if (Buffer.byteLength(path) <= MAX_PATH_BYTES || process.platform !== 'linux') return path
-  return `/proc/self/fd/${openSync(directory, 'r')}/${NAME}`
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES || process.platform !== 'linux') return { path, close: () => {} }
+  const descriptor = openSync(directory, 'r')
+  return { path: `/proc/self/fd/${descriptor}/${NAME}`, close: () => closeSync(descriptor) }
 }
 
 /** Answers a request. `signal`: whoever asked has gone. */
@@ -43,7 +45,8 @@ export async function listenForCommands(directory: string, answer: Answer): Prom
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(socketPath(directory), resolve)
+    // Its descriptor stays open: the server takes its socket away by this path when it closes.
+    server.listen(socketPath(directory).path, resolve)
   })
   chmodSync(join(directory, NAME), 0o600)
   return server
@@ -58,12 +61,6 @@ async function serveOne(socket: Socket, answer: Answer): Promise<void> {
   }
   socket.end(`${JSON.stringify(END)}\n`)
 }
-
-const drained = (socket: Socket): Promise<void> =>
-  new Promise((resolve) => {
-    socket.once('drain', resolve)
-    socket.once('close', () => resolve())
-  })
 
 /** What comes after the line is left unread. */
 async function firstLine(socket: Socket): Promise<string> {
@@ -94,7 +91,8 @@ function parseRequest(text: string): Request {
 /** Sends a request to the server that holds the book in `directory`; `undefined` when none is there. */
 export async function askServer(directory: string, request: Request): Promise<AsyncGenerator<Line> | undefined> {
   if (!existsSync(join(directory, NAME))) return undefined
-  const socket = connect(socketPath(directory))
+  const { path, close } = socketPath(directory)
+  const socket = connect(path)
   const isThere = await new Promise<boolean>((resolve, reject) => {
     socket.once('connect', () => resolve(true))
     socket.once('error', (error: NodeJS.ErrnoException) =>
@@ -102,6 +100,7 @@ export async function askServer(directory: string, request: Request): Promise<As
       error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? resolve(false) : reject(error),
     )
   })
+  close()
   if (!isThere) return undefined
   socket.write(`${JSON.stringify(request)}\n`)
   return answers(socket)

@@ -54,16 +54,12 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user erase'(ledger, input, by) {
     const username = textOf(input, 'username')
-    const names = await ledger.transact(by, (state) => eraseUser(state, username))
+    await ledger.transact(by, (state) => eraseUser(state, username))
+    const isGone = await ledger.purge().catch(() => false)
     yield { say: `${username} is erased: what was theirs is gone, and unreadable in the book for ever.` }
+    if (!isGone)
+      yield { say: 'The bytes of their key leave the disk when nobody reads the book at length, or at the next start.' }
     yield { say: 'Backups made before still hold their key: erase those, too.' }
-    try {
-      await ledger.purge(names)
-    } catch (error) {
-      yield {
-        fail: `The bytes of their key may stand in the database until it is compacted: ${(error as Error).message}`,
-      }
-    }
   },
 
   async *'user passwd'(ledger, input, by) {

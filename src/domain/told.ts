@@ -43,9 +43,14 @@ const ULID = /^[\dA-HJKMNP-TV-Z]{26}$/i
 
 /** Ids for names in a filter. An id stands for itself, also that of somebody who has been erased. */
 export const resolverOf = (state: State): Resolve => ({
-  user: (name) => findUser(state, name)?.id ?? (ULID.test(name) ? name.toUpperCase() : undefined),
+  user: (name) =>
+    findUser(state, name)?.id ??
+    (ULID.test(name) && findClient(state, name.toLowerCase()) === undefined ? name.toUpperCase() : undefined),
   client: (name) =>
-    findClient(state, name)?.id ?? byName(state, name) ?? (ULID.test(name) ? name.toLowerCase() : undefined),
+    findClient(state, name)?.id ??
+    findClient(state, name.toLowerCase())?.id ??
+    byName(state, name) ??
+    (ULID.test(name) ? name.toLowerCase() : undefined),
 })
 
 const byName = (state: State, name: string): string | undefined =>

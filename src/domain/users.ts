@@ -119,14 +119,15 @@ export function restoreUser(rows: Users, identifier: string): Decision<UserEvent
 
 /**
  * Revokes, and takes away the user's key and rows: their personal text is unreadable for ever, also in the book, whose
- * chain holds all the same. Refuses `user_unknown`. Gives the names in the vault that have to go off the disk as well.
+ * chain holds all the same. Refuses `user_unknown`.
  */
-export function eraseUser(rows: Users, identifier: string): Decision<UserEvent, string[]> {
+export function eraseUser(rows: Users, identifier: string): Decision<UserEvent> {
   const user = findUser(rows, identifier)
   if (user === undefined) return refuse('user_unknown')
-  const names = [userKeyName(user.id), passwordName(user.id)]
-  const keeps = Object.fromEntries(names.map((name) => [name, undefined]))
-  return accept([{ type: 'UserErased', data: { user: user.id } }], names, keeps)
+  return accept([{ type: 'UserErased', data: { user: user.id } }], undefined, {
+    [userKeyName(user.id)]: undefined,
+    [passwordName(user.id)]: undefined,
+  })
 }
 
 /** A new password ends the user's sessions and whatever was about to be consented to. */

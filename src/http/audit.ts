@@ -124,7 +124,8 @@ async function* eventStream(
 ): AsyncGenerator<string> {
   const mayGoOn = (): Promise<boolean> => ledger.read((state, now) => sessionUser(state, session, now)?.admin === true)
   const events = follow(ledger, search, after, signal)
-  yield ': following\n\n'
+  // Without data it is no event; but whoever is cut off comes back to here, and misses none.
+  yield `: following\nid: ${after}\n\n`
   let next = events.next()
   for (;;) {
     const ended = new AbortController()

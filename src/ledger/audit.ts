@@ -7,6 +7,7 @@ import { openTodos } from '../domain/todos.ts'
 import { resolverOf, type Told, tellingOf, told } from '../domain/told.ts'
 import { BLOCK, type Found, lastOf } from './history.ts'
 import { type By, type Ledger, Refused } from './ledger.ts'
+import { forgetChanges } from './tables.ts'
 
 /** What is looked for, with names resolved. @throws {FilterMalformed} */
 export const searchOf = (ledger: Ledger, filter: string): Search =>
@@ -107,6 +108,9 @@ type Listed = { readonly id: string; readonly text: string }
 /** A user's open to-dos as they stood when event `seq` had happened. @param search for the events of that user's list */
 export async function listAt(ledger: Ledger, search: Search, user: string, seq: number): Promise<Listed[]> {
   const state = initial()
-  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) evolve(state, event)
+  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) {
+    evolve(state, event)
+    if (event.seq % 1000 === 0) forgetChanges(state)
+  }
   return [...openTodos(state, user)]
 }

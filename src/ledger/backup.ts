@@ -9,12 +9,13 @@ import { evolve, initial } from '../domain/domain.ts'
 import { summarize } from '../domain/search.ts'
 import { recorded } from './audit.ts'
 import { checkLine, GENESIS, type Head } from './chain.ts'
-import { BookUnusable, isFresh, ownDirectory, unusable } from './directory.ts'
-import { BLOCK, blockOf, toEvent } from './history.ts'
+import { BookUnusable, isFresh, lock, ownDirectory, unusable } from './directory.ts'
+import { BLOCK, blockOf, broken, toEvent } from './history.ts'
 import type { By, Ledger } from './ledger.ts'
 import { type Change, Log } from './log.ts'
 import { linesOf } from './proof.ts'
 import { type OnProgress, rowsOf } from './rebuild.ts'
+import { forgetChanges } from './tables.ts'
 import { Vault } from './vault.ts'
 import { Witness } from './witness.ts'
 
@@ -38,7 +39,16 @@ async function* backupLines(
   try {
     yield hashed(`${JSON.stringify({ daybook: 'backup', format: FORMAT, head, ...about })}\n`)
     for await (const [name, value] of view.values('vault/')) yield hashed(`${JSON.stringify({ vault: name, value })}\n`)
-    for await (const chunk of view.chunks()) yield hashed(`${chunk.map(([, line]) => line).join('\n')}\n`)
+    let at: Head = { seq: 0, hash: GENESIS }
+    for await (const chunk of view.chunks()) {
+      for (const [seq, line] of chunk) {
+        const checked = seq === at.seq + 1 ? checkLine(line, at) : 'the record is missing'
+        if (typeof checked === 'string') throw broken({ seq: at.seq + 1, fault: checked })
+        at = checked
+      }
+      yield hashed(`${chunk.map(([, line]) => line).join('\n')}\n`)
+    }
+    if (at.hash !== head.hash) throw broken({ seq: at.seq + 1, fault: 'the record is missing' })
     yield `${JSON.stringify({ end: hash.digest('hex') })}\n`
   } finally {
     await close()
@@ -76,19 +86,24 @@ export async function restore(
 ): Promise<Head> {
   const real = ownDirectory(directory, false)
   const making = join(real, '.restoring')
-  if (!isEmpty(real))
-    throw new BookUnusable(`${directory} is not empty: a backup is restored into an empty DATA_DIR only`)
-  rmSync(making, { recursive: true, force: true })
+  const unlock = await lock(real)
   try {
+    if (!isEmpty(real))
+      throw new BookUnusable(`${directory} is not empty: a backup is restored into an empty DATA_DIR only`)
+    rmSync(making, { recursive: true, force: true }) // Left behind by one that was cut off.
     const head = await restoreInto(making, bytes, onProgress)
+    Witness.open(join(making, 'head'), head).close()
     renameSync(join(making, 'book'), join(real, 'book'))
+    renameSync(join(making, 'head'), join(real, 'head'))
     rmSync(making, { recursive: true, force: true })
-    // From here on there is a book; its witness also puts the directory itself on disk.
+    // Once more in its place: that puts the directory itself on disk.
     Witness.open(join(real, 'head'), head).close()
     return head
   } catch (error) {
     rmSync(making, { recursive: true, force: true })
     throw unusable(directory, error)
+  } finally {
+    await unlock()
   }
 }
 
@@ -170,7 +185,14 @@ class BackupReader {
     const event = toEvent(line, this.#vault)
     try {
       evolve(this.#state, event)
-    } catch {
+    } catch (error) {
+      // What Node's crypto says of a wrong key.
+      if (
+        !/^ERR_(CRYPTO|OSSL)|authenticate data/.test(
+          `${(error as NodeJS.ErrnoException).code} ${(error as Error).message}`,
+        )
+      )
+        throw error
       throw damaged(`event ${seq} cannot be opened with the key that it holds`)
     }
     this.#changes.push(Log.eventChange(seq, line))
@@ -178,6 +200,7 @@ class BackupReader {
     if (seq % BLOCK === 0)
       this.#changes.push(Log.noteChange(blockOf(seq), JSON.stringify(summarize(this.#block.splice(0)))))
     if (seq % BATCH !== 0) return
+    forgetChanges(this.#state)
     await this.#log.write(this.#changes.splice(0))
     this.#onProgress(seq, this.#promised!.seq)
   }

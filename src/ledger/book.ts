@@ -11,6 +11,20 @@ import { loadRows } from './tables.ts'
 import { NOBODY, newKey, Vault } from './vault.ts'
 import { Witness } from './witness.ts'
 
+export type LedgerOptions = {
+  /** `DATA_DIR`. Created 0700 if it is not there. */
+  readonly directory: string
+  /** ms since 1970. The only clock there is. */
+  readonly clock: () => number
+  /** Recorded with `BookOpened`. */
+  readonly version: string
+  /** Told when writing stopped and when it came back. */
+  readonly onStatus?: (status: Status) => void
+}
+
+/** `reason` is why nothing can be written at the moment; reads go on from what is durable. */
+export type Status = { readonly writable: true } | { readonly writable: false; readonly reason: string }
+
 export type Book = {
   readonly log: Log
   readonly vault: Vault

@@ -1,4 +1,7 @@
 /** The data directory: who may have one, what makes it a book's, and what is left behind in it. */
+
+import { hash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   accessSync,
   chmodSync,
@@ -12,7 +15,10 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { platform } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** The book is there but must not be used: it is damaged, somebody else's, or not a book. The message says which. */
 export class BookUnusable extends Error {
@@ -98,6 +104,48 @@ export function hold(directory: string): void {
 }
 export const isHeld = (directory: string): boolean => held.has(directory)
 export const release = (directory: string): boolean => held.delete(directory)
+
+/** Directories that this process has locked. */
+const locked = new Set<string>()
+
+/**
+ * Locks the directory until it is released, or this process ends, however often the database in it is closed and opened
+ * again meanwhile. On Linux by a socket of a name that only one can have; elsewhere LevelDB's own lock has to do.
+ * @param directory its real path
+ * @returns what releases it
+ * @throws {BookInUse} when another process has it; {BookUnusable} when this one has it already
+ */
+export async function lock(directory: string): Promise<() => Promise<void>> {
+  if (locked.has(directory)) throw new BookUnusable(`${directory} is open in this process already`)
+  locked.add(directory)
+  const socket = platform() === 'linux' ? await bound(`\0daybook ${hash('sha256', directory)}`) : createServer()
+  if (socket === undefined) {
+    locked.delete(directory)
+    throw new BookInUse(`${directory} is in use${holder(directory)}`)
+  }
+  return async () => {
+    if (socket.listening) await new Promise((resolve) => socket.close(resolve))
+    locked.delete(directory)
+  }
+}
+
+/** A program that is just being started by the last holder has its sockets for a moment: so it is tried for a while. */
+const [TRIES, BETWEEN_TRIES_MS] = [10, 20]
+
+/** A socket of that name; `undefined` where somebody has it. */
+async function bound(name: string): Promise<Server | undefined> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const socket = createServer().unref()
+    try {
+      socket.listen(name)
+      await once(socket, 'listening')
+      return socket
+    } catch {
+      await wait(BETWEEN_TRIES_MS)
+    }
+  }
+  return undefined
+}
 
 /** Says who holds the book. Whatever is there goes first: a link is not to be followed. */
 export function signHolder(directory: string): void {

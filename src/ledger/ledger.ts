@@ -1,8 +1,10 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
 import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts'
-import type { Actor, Decision, Fact, Reason, Recorded, Trace, Via } from '../domain/shape.ts'
-import { type Book, openBook } from './book.ts'
+import type { Actor, Decision, Fact, Recorded, Trace, Via } from '../domain/shape.ts'
+import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
+import { lock, ownDirectory } from './directory.ts'
+import { Group, Refused } from './group.ts'
 import {
   blockOf,
   blocks,
@@ -17,7 +19,7 @@ import {
   walk,
 } from './history.ts'
 import { newId } from './ids.ts'
-import { type Change, type CheckedChange, Log, type Span, type View } from './log.ts'
+import { type Change, Log, type Span, type View } from './log.ts'
 import type { Proved } from './proof.ts'
 import { Scrub } from './scrub.ts'
 import { beginBatch, endBatch, rollBack } from './tables.ts'
@@ -26,44 +28,8 @@ import type { Vault } from './vault.ts'
 /** Who asks for a change, how it came, and from where. */
 export type By = { readonly actor: Actor; readonly via: Via; readonly trace?: Trace }
 
-/** A decision said no. What it left behind is recorded by the time this is thrown. */
-export class Refused extends Error {
-  override name = 'Refused'
-  readonly reason: Reason
-  constructor(reason: Reason, detail: string = reason) {
-    super(detail)
-    this.reason = reason
-  }
-}
-
-export type LedgerOptions = {
-  /** `DATA_DIR`. Created 0700 if it is not there. */
-  readonly directory: string
-  /** ms since 1970. The only clock there is. */
-  readonly clock: () => number
-  /** Recorded with `BookOpened`. */
-  readonly version: string
-  /** Told when writing stopped and when it came back. */
-  readonly onStatus?: (status: Status) => void
-}
-
-/** `reason` is why nothing can be written at the moment; reads go on from what is durable. */
-export type Status = { readonly writable: true } | { readonly writable: false; readonly reason: string }
-
-/** A batch in the making. Everybody in it waits for the same write. */
-class Group {
-  readonly changes: Change[] = []
-  readonly checked: CheckedChange[] = []
-  /** What takes the vault back to where it was. */
-  readonly undo: (() => void)[] = []
-  readonly #done = Promise.withResolvers<void>()
-  readonly durable = this.#done.promise
-  constructor() {
-    this.durable.catch(() => {}) // A failed write is told to those who wait; nobody may be waiting.
-  }
-  succeed = (): void => this.#done.resolve()
-  fail = (): void => this.#done.reject(new Refused('book_unavailable'))
-}
+export type { LedgerOptions, Status }
+export { Refused }
 
 const CLOSING: Status = { writable: false, reason: 'it is being closed' }
 /** An event as it will stand in the book, and where the book then ends. */
@@ -75,6 +41,7 @@ const SYSTEM: By = { actor: { kind: 'system', id: 'daybook' }, via: {} }
 
 export class Ledger {
   readonly #options: LedgerOptions
+  readonly #unlock: () => Promise<void>
   #book: Book
   #status: Status = { writable: true }
   #gathering: Group | undefined
@@ -85,12 +52,15 @@ export class Ledger {
   #moved = Promise.withResolvers<void>()
   #closed = false
   #isAnnounced = false
+  /** What the scrub has found. */
+  #fault: { readonly fault: Fault; readonly before: Head } | undefined
 
   /** Reads the book back in the background, once it is run. */
   readonly scrub: Scrub
 
-  private constructor(options: LedgerOptions, book: Book) {
+  private constructor(options: LedgerOptions, book: Book, unlock: () => Promise<void>) {
     this.#options = options
+    this.#unlock = unlock
     this.#book = book
     this.scrub = new Scrub({
       book: () => this.#book,
@@ -106,9 +76,15 @@ export class Ledger {
    * @throws {BookUnusable} with a message that says what is wrong and what to do
    */
   static async open(options: LedgerOptions, { mustExist = false } = {}): Promise<Ledger> {
-    const ledger = new Ledger(options, await openBook(options.directory, mustExist))
-    if (ledger.head.seq === 0) await ledger.announce()
-    return ledger
+    const unlock = await lock(ownDirectory(options.directory, mustExist))
+    try {
+      const ledger = new Ledger(options, await openBook(options.directory, mustExist), unlock)
+      if (ledger.head.seq === 0) await ledger.announce()
+      return ledger
+    } catch (error) {
+      await unlock()
+      throw error
+    }
   }
 
   /** Records that the book was opened, once: a new book begins with that, and a server says so when it serves. */
@@ -241,10 +217,12 @@ export class Ledger {
     return found.seq < last.seq ? { seq: found.seq + 1, fault: 'the record is missing' } : { ...found, at }
   }
 
-  /** Takes what was deleted from the vault off the disk: until then a key that was erased could be found there. */
-  async purge(names: readonly string[]): Promise<void> {
-    if (names.some((name) => this.secret(name) !== undefined)) throw new Error('only what was deleted is purged')
-    await this.#book.log.purge('vault/', names)
+  /**
+   * Takes keys that were erased off the disk: until then they could be found there.
+   * @returns whether none is left; while somebody reads the book at length, some are
+   */
+  purge(): Promise<boolean> {
+    return this.#book.log.purge()
   }
 
   /** Finishes what is being written and lets go of the book. */
@@ -255,6 +233,7 @@ export class Ledger {
     await this.#recovery
     this.#book.witness.close()
     await this.#book.log.close()
+    await this.#unlock()
   }
 
   /**
@@ -285,6 +264,7 @@ export class Ledger {
       }
       for (const [i, [name, value]] of keeps.entries())
         group.checked.push({ ...vault.keep(name, value), before: before[i]![1] })
+      for (const [name, value] of keeps) if (value === undefined) group.changes.push(Log.toPurge(name))
     })
   }
 
@@ -323,11 +303,18 @@ export class Ledger {
     while (!this.#closed) {
       try {
         this.#book.witness.close()
-        await this.#book.log.close()
+        await this.#book.log.close(true)
         this.#book = await openBook(this.#options.directory, true)
         await this.#book.log.write([['meta/probe', String(this.now())]])
+        if (this.#fault !== undefined)
+          await this.#book.log.write([Log.verifiedChange(this.#lowered(this.#fault.before))])
         this.#recovery = undefined
-        this.#setStatus({ writable: true })
+        this.#setStatus(
+          this.#fault === undefined
+            ? { writable: true }
+            : { writable: false, reason: broken(this.#fault.fault).message },
+        )
+        this.#wake()
         return
       } catch (error) {
         this.#setStatus({ writable: false, reason: (error as Error).message })
@@ -344,13 +331,17 @@ export class Ledger {
   }
 
   /**
-   * An event that was acknowledged is not what was written. Nothing is added to such a book; it is not opened again by
-   * itself, and the next start begins to verify before that event, so that it is refused.
+   * An event that was acknowledged is not what was written. What is on its way is finished, nothing more is taken, and
+   * no recovery changes that; the next start begins to verify before that event, so that it is refused.
    */
   async #onFault(fault: Fault, before: Head): Promise<void> {
-    if (before.seq < this.#book.verified.seq) await this.#keep([Log.verifiedChange(before)]).catch(() => {})
+    this.#fault = { fault, before }
+    const isKept = this.#keep([Log.verifiedChange(this.#lowered(before))])
     this.#setStatus({ writable: false, reason: broken(fault).message })
+    await isKept.catch(() => {}) // Where it cannot be written now, recovery writes it.
   }
+
+  #lowered = (before: Head): Head => (before.seq < this.#book.verified.seq ? before : this.#book.verified)
 
   /** Adds to the group that is gathering. If that breaks half-way, memory is no longer what the book says: reload. */
   #gather(add: (group: Group) => void): void {
@@ -381,7 +372,7 @@ export class Ledger {
       try {
         const checked = [...group.checked, ...beginBatch(book.state)]
         if (group.changes.length + checked.length > 0) await book.log.write(group.changes, checked)
-        if (!this.#status.writable) break // Something else failed meanwhile: these were told so already.
+        if (this.#writing !== group) break // Something else failed meanwhile: these were told so already.
         endBatch(book.state)
         book.durable = tip
         book.witness.write(tip)

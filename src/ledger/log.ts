@@ -39,6 +39,8 @@ const FORMAT = '2'
 const FORMAT_KEY = 'meta/format'
 const VERIFIED_KEY = 'meta/verified'
 const tallyKey = (under: Checked): string => `meta/tally/${under.slice(0, -1)}`
+/** Names of secrets that were deleted and may be on the disk still. */
+const PURGE = 'meta/purge/'
 const DIGITS = 16
 const place = (number: number): string => String(number).padStart(DIGITS, '0')
 const eventKey = (seq: number): string => `log/${place(seq)}`
@@ -67,10 +69,13 @@ export class View {
   protected readonly db: Database
   protected readonly directory: string
   readonly #snapshot: Snapshot | undefined
+  /** How many read at length at the moment: what they see stays on the disk. Shared with the views of snapshots. */
+  protected readonly reading: { count: number }
 
-  constructor(db: Database, directory: string, snapshot?: Snapshot) {
+  constructor(db: Database, directory: string, reading = { count: 0 }, snapshot?: Snapshot) {
     this.db = db
     this.directory = directory
+    this.reading = reading
     this.#snapshot = snapshot
   }
 
@@ -139,6 +144,7 @@ export class View {
   async *#entries({ limit = -1, ...range }: Range): AsyncGenerator<Entry[]> {
     const options = this.#snapshot === undefined ? range : { ...range, snapshot: this.#snapshot }
     let left = limit < 0 ? Number.POSITIVE_INFINITY : limit
+    this.reading.count++
     try {
       const iterator = this.db.iterator<string, string>(options)
       try {
@@ -156,6 +162,8 @@ export class View {
       if (this.db.status !== 'open')
         throw new BookUnusable(`${this.directory} is being opened again: try again shortly`)
       throw new BookUnusable(`${this.directory} cannot be read: ${(error as Error).message}. ${RESTORE}`)
+    } finally {
+      this.reading.count--
     }
   }
 }
@@ -273,7 +281,12 @@ export class Log extends View {
   /** What is there now, whatever is written meanwhile; to be closed. */
   snapshot(): { readonly view: View; readonly close: () => Promise<void> } {
     const snapshot = this.db.snapshot()
-    return { view: new View(this.db, this.directory, snapshot), close: () => snapshot.close() }
+    this.reading.count++
+    const close = async (): Promise<void> => {
+      this.reading.count--
+      await snapshot.close()
+    }
+    return { view: new View(this.db, this.directory, this.reading, snapshot), close }
   }
 
   /**
@@ -308,20 +321,34 @@ export class Log extends View {
     await keys.close()
   }
 
-  /**
-   * Takes values that were deleted off the disk, too: LevelDB keeps them until they are compacted. A file that holds a
-   * value and its deletion is rewritten only when a later deletion is merged into it, so each is deleted once more.
-   */
-  async purge(under: Checked, names: readonly string[]): Promise<void> {
-    for (let round = 0; round < 3; round++) {
-      await this.write(names.map((name) => [`${under}${name}`, undefined]))
-      await this.db.compactRange(under, after(under))
-    }
+  /** Notes, with the deletion of a secret, that its bytes have to go off the disk. */
+  static toPurge(name: string): Change {
+    return [`${PURGE}${name}`, '']
   }
 
-  async close(): Promise<void> {
+  /**
+   * Takes secrets that were deleted off the disk, too: LevelDB keeps them until they are compacted, and as long as
+   * somebody reads. A file that holds a value and its deletion is rewritten only when a later deletion is merged into
+   * it, so each is deleted once more.
+   * @returns whether that is done
+   */
+  async purge(): Promise<boolean> {
+    const notes = await this.db.keys({ gte: PURGE, lt: after(PURGE) }).all()
+    if (notes.length === 0) return true
+    if (this.reading.count > 0) return false
+    for (let round = 0; round < 3; round++) {
+      await this.write(notes.map((note) => [`vault/${note.slice(PURGE.length)}`, undefined]))
+      await this.db.compactRange('vault/', after('vault/'))
+    }
+    if (this.reading.count > 0) return false
+    await this.write(notes.map((note) => [note, undefined]))
+    return true
+  }
+
+  /** @param isForAWhile whether it will be opened again: then the book still has its holder */
+  async close(isForAWhile = false): Promise<void> {
     if (!isHeld(this.directory)) return
-    removeHolder(this.directory)
+    if (!isForAWhile) removeHolder(this.directory)
     try {
       await this.db.close()
     } finally {

@@ -33,14 +33,24 @@ export async function verifyExport(
 export async function* linesOf(
   bytes: Iterable<Buffer | string> | AsyncIterable<Buffer | string>,
 ): AsyncGenerator<string | undefined> {
-  const decoder = new TextDecoder('utf-8')
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let rest = ''
   for await (const part of bytes) {
-    const lines = (rest + decoder.decode(Buffer.from(part), { stream: true })).split('\n')
+    const text = decoded(decoder, Buffer.from(part))
+    if (text === undefined) return yield 'what is no UTF-8'
+    const lines = (rest + text).split('\n')
     rest = lines.pop()!
     yield* lines
   }
   if (rest !== '') yield undefined
+}
+
+function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Buffer): string | undefined {
+  try {
+    return decoder.decode(bytes, { stream: true })
+  } catch {
+    return undefined
+  }
 }
 
 /** A line of ours as it stands in the book: without `open`, and in canonical order whatever program has rewritten it. */

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { evolve, initial, type State, tablesOf } from '../domain/domain.ts'
 import { loadVault, verifyEnd } from './book.ts'
 import type { Head } from './chain.ts'
+import { lock, ownDirectory } from './directory.ts'
 import { broken, toEvent, walk } from './history.ts'
 import { Log, type View } from './log.ts'
-import { textOf } from './tables.ts'
+import { forgetChanges, textOf } from './tables.ts'
 import { Vault } from './vault.ts'
 import { Witness } from './witness.ts'
 
@@ -26,13 +27,10 @@ export async function replay(
   const { seq: last } = await view.head()
   const head = await walk(view.chunks(), undefined, ({ seq }, line) => {
     evolve(state, toEvent(line, vault))
+    if (seq % 5000 === 0) forgetChanges(state)
     onProgress(seq, last)
   })
-  // Nothing of a replay is on its way to disk.
-  for (const [, rows] of tablesOf(state)) {
-    rows.beginBatch()
-    rows.endBatch()
-  }
+  forgetChanges(state)
   if ('fault' in head) throw broken(head)
   return { state, head }
 }
@@ -73,8 +71,10 @@ export async function compareRows(view: View, vault: Vault, onProgress?: OnProgr
  * @throws {BookUnusable} when an event does not hold: then nothing is changed
  */
 export async function rebuildRows(directory: string, onProgress?: OnProgress): Promise<{ rows: number; head: Head }> {
-  const log = await Log.open(directory, () => [], true, true)
+  const unlock = await lock(ownDirectory(directory, true))
+  let log: Log | undefined
   try {
+    log = await Log.open(directory, () => [], true, true)
     const vault = new Vault()
     await loadVault(vault, log)
     const path = join(directory, 'head')
@@ -83,6 +83,7 @@ export async function rebuildRows(directory: string, onProgress?: OnProgress): P
     await log.replaceRows(rowsOf(state))
     return { rows: tablesOf(state).reduce((sum, [, table]) => sum + table.size, 0), head }
   } finally {
-    await log.close()
+    await log?.close()
+    await unlock()
   }
 }

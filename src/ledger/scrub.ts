@@ -3,8 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { summarize } from '../domain/search.ts'
 import type { Book } from './book.ts'
 import { GENESIS, type Head } from './chain.ts'
+import { BookUnusable } from './directory.ts'
 import { BLOCK, blockOf, type Fault, lastOf, toEvent, walk } from './history.ts'
-import { type Change, Log } from './log.ts'
+import { type Change, Log, type Span } from './log.ts'
 
 /** What the scrub needs of the ledger. */
 type Ledger = {
@@ -75,7 +76,7 @@ export class Scrub {
     const block = blockOf(before.seq + 1)
     const lines: string[] = []
     const span = { from: before.seq + 1, to: lastOf(block) }
-    const found = await walk(book.log.chunks(span), before, (_, line) => lines.push(line))
+    const found = await this.#walk(book, span, before, (_, line) => lines.push(line))
     if ('fault' in found || found.seq < span.to) return this.#onFault(found, before)
     const note = summarize(lines.map((line) => toEvent(line, book.vault)))
     const changes: Change[] = [Log.verifiedChange(found)]
@@ -87,14 +88,31 @@ export class Scrub {
 
   /** The pass over the whole book. */
   async #readOn(before: Head): Promise<void> {
-    const { log, durable } = this.#ledger.book()
+    const book = this.#ledger.book()
+    const { durable } = book
     const to = Math.min(before.seq + SLICE, durable.seq)
-    const found = await walk(log.chunks({ from: before.seq + 1, to }), before)
+    const found = await this.#walk(book, { from: before.seq + 1, to }, before)
     if ('fault' in found || found.seq < to) return this.#onFault(found, before)
     this.#at = found
     if (found.seq < durable.seq) return
     this.#passed = { at: this.#ledger.now(), seq: found.seq }
     this.#at = undefined
+  }
+
+  /** What the database itself cannot read any more is a fault like any other, unless it is just being opened again. */
+  async #walk(
+    book: Book,
+    span: Span,
+    before: Head,
+    onLine?: (head: Head, line: string) => void,
+  ): Promise<Head | Fault> {
+    try {
+      return await walk(book.log.chunks(span), before, onLine)
+    } catch (error) {
+      const isStillOpen = book.log.isOpen && this.#ledger.book() === book
+      if (!(error instanceof BookUnusable) || !isStillOpen) throw error
+      return { seq: before.seq + 1, fault: `it, or one of the ${SLICE} after it, cannot be read` }
+    }
   }
 
   async #onFault(found: Head | Fault, before: Head): Promise<void> {

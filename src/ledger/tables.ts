@@ -18,6 +18,14 @@ export function beginBatch(state: State): CheckedChange[] {
 /** A row as it stands on disk. The same row always gives the same text. */
 export const textOf = (row: object | undefined): string | undefined => row && JSON.stringify(row)
 
+/** For a state that is on its way to no disk: what has changed in it need not be remembered. */
+export function forgetChanges(state: State): void {
+  for (const [, rows] of tablesOf(state)) {
+    rows.beginBatch()
+    rows.endBatch()
+  }
+}
+
 /** The batch that began last is on disk. */
 export function endBatch(state: State): void {
   for (const [, rows] of tablesOf(state)) rows.endBatch()

@@ -90,6 +90,15 @@ async function onGoingBook(
   return outcome
 }
 
+/** Such a fault has happened when somebody was refused, and is overcome when somebody was acknowledged after that. */
+function unlessRecovered(told: Told, said: string, what: string): string | { readonly missed: string } {
+  const refused = said.indexOf('\n! ')
+  if (refused < 0) return { missed: what }
+  if (!said.slice(refused).includes('\n+ '))
+    told.lines.push(`+ nobody-was-acknowledged-after-the-fault-of-${what.replaceAll(' ', '-')}`)
+  return what
+}
+
 /** A closed book that has tables as well as a log, and all that its clients were told. */
 async function withBook<T>(work: (directory: string, told: Told) => Promise<T>): Promise<T> {
   return inFolder(async (folder) => {
@@ -165,8 +174,7 @@ const failedSyncs: Fault = {
     onGoingBook(rounds, async (directory, told, i) => {
       const nth = 3 + Math.floor(random() * 60)
       const scribe = startScribe(directory, told, { ms: 2500, wrap: strace('fdatasync', `error=EIO:when=${nth}`) })
-      await scribe.ended
-      return `round ${i}, fdatasync ${nth}`
+      return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, fdatasync ${nth}`)
     }),
 }
 
@@ -181,8 +189,7 @@ const fullOnce: Fault = {
         join(directory, 'book', `${String(n + 3).padStart(6, '0')}.log`),
       )
       const scribe = startScribe(directory, told, { ms: 2500, wrap: strace('write', `error=ENOSPC:when=${nth}`, logs) })
-      await scribe.ended
-      return `round ${i}, write ${nth}`
+      return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, write ${nth}`)
     }),
 }
 

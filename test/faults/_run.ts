@@ -8,7 +8,10 @@ const SCRIBE = join(import.meta.dirname, '_scribe.ts')
 const CACHE = join(import.meta.dirname, '../../node_modules/.cache/compiled')
 let runs = 0
 
-export type Running = { readonly child: ChildProcess; readonly ended: Promise<{ code: number | null; stderr: string }> }
+export type Running = {
+  readonly child: ChildProcess
+  readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
+}
 
 /** Starts a scribe on a book. @param wrap a command that runs it @param told takes what it says */
 export function startScribe(
@@ -28,7 +31,7 @@ export function startScribe(
   })
   const ended = once(child, 'close').then(([code]) => {
     told.add(stdout)
-    return { code: code as number | null, stderr }
+    return { code: code as number | null, stdout, stderr }
   })
   return { child, ended }
 }
@@ -48,6 +51,8 @@ export const run = (command: string, ...args: string[]): void =>
 /** Is that program there? `root` asks whether mounting is allowed. */
 export function has(tool: string): boolean {
   if (tool === 'root') return process.getuid?.() === 0 && spawnSync('losetup', ['-f']).status === 0
+  // It may be there and not be allowed to do anything, as in a container.
+  if (tool === 'strace') return spawnSync('strace', ['-f', 'true']).status === 0
   return spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0
 }
 

@@ -129,7 +129,8 @@ test('what is erased is unreadable in the book and its exports, gone from the di
     return bytes.filter((word) => all.includes(word))
   }
   t.true(found().length > 0, 'it is on disk before')
-  await ledger.purge(await ledger.transact(SYSTEM, (state) => eraseUser(state, 'BOB')))
+  await ledger.transact(SYSTEM, (state) => eraseUser(state, 'BOB'))
+  t.true(await ledger.purge())
   const check = async (now: Ledger): Promise<void> => {
     t.deepEqual(found(), [])
     for await (const { data, sealed } of now.events())
@@ -144,14 +145,42 @@ test('what is erased is unreadable in the book and its exports, gone from the di
 
 test('writes from two sides at once leave the tallies right: erasing while somebody writes', async (t) => {
   const { ledger, reopen } = await startBook(t)
-  await register(ledger, 'bob')
-  const names = await ledger.transact(SYSTEM, (state) => eraseUser(state, 'bob'))
+  for (let i = 0; i < 20; i++) await register(ledger, `bob-${i}`)
   for (let i = 0; i < 20; i++) {
+    await ledger.transact(SYSTEM, (state) => eraseUser(state, `bob-${i}`))
     const adding = add(ledger, 'alice', `todo ${i}`)
     // The batch of the one is on its way when the other begins.
     for (let turn = 0; turn < i % 5; turn++) await Promise.resolve()
-    await Promise.all([ledger.purge(names), adding])
+    await Promise.all([ledger.purge(), adding])
   }
   await reopen()
   t.pass()
+})
+
+test('a backup of a book that does not hold fails, and says where', async (t) => {
+  const folder = await closedBook(t, 10)
+  const [seq, hash] = (await databaseOf(folder))
+    .filter(([key]) => key.startsWith('log/'))
+    .map(([, line]) => line.slice(9, 73))
+    .map((one, i) => [i + 1, one] as const)
+    .at(-1)!
+  await withDatabase(folder, (db) =>
+    db.batch([
+      { type: 'put', key: 'meta/verified', value: `${seq} ${hash}` },
+      { type: 'del', key: 'log/0000000000000007' },
+    ]),
+  )
+  const ledger = await open(folder)
+  await t.throwsAsync(backupOf(ledger), { message: /event 7 does not hold/ })
+  await ledger.close()
+})
+
+test('who reads at length keeps erased bytes on the disk; they go when the reading has ended', async (t) => {
+  const { ledger } = await filled(t)
+  const { close } = ledger.snapshot()
+  await ledger.transact(SYSTEM, (state) => eraseUser(state, 'bob'))
+  t.false(await ledger.purge())
+  await close()
+  t.true(await ledger.purge())
+  t.true(await ledger.purge(), 'and then there is nothing left to do')
 })

@@ -1,0 +1,28 @@
+/** Who waits for the same write, and what they are told when there is none. */
+import type { Reason } from '../domain/shape.ts'
+import type { Change, CheckedChange } from './log.ts'
+
+/** A decision said no. What it left behind is recorded by the time this is thrown. */
+export class Refused extends Error {
+  override name = 'Refused'
+  readonly reason: Reason
+  constructor(reason: Reason, detail: string = reason) {
+    super(detail)
+    this.reason = reason
+  }
+}
+
+/** A batch in the making. Everybody in it waits for the same write. */
+export class Group {
+  readonly changes: Change[] = []
+  readonly checked: CheckedChange[] = []
+  /** What takes the vault back to where it was. */
+  readonly undo: (() => void)[] = []
+  readonly #done = Promise.withResolvers<void>()
+  readonly durable = this.#done.promise
+  constructor() {
+    this.durable.catch(() => {}) // A failed write is told to those who wait; nobody may be waiting.
+  }
+  succeed = (): void => this.#done.resolve()
+  fail = (): void => this.#done.reject(new Refused('book_unavailable'))
+}
