@@ -29,6 +29,8 @@ test('audit list and trace: by filter, the same while a server runs and while it
     const all = ['deleted “buy milk”', 'added “buy bread”', 'added “buy milk”']
     t.deepEqual(await whats(home, 'audit list user:alice type:TodoAdded type:TodoDeleted'), all, way)
     t.deepEqual(await whats(home, 'audit list bread'), ['added “buy bread”'])
+    // Words that look like options, but are negated.
+    t.deepEqual(await whats(home, 'audit list -outage -Vera -hello type:TodoAdded milk'), ['added “buy milk”'])
     t.deepEqual(await whats(home, 'audit list actor:alice milk -type:TodoDeleted'), ['added “buy milk”'])
     t.deepEqual(await whats(home, 'audit list type:TodoAdded --limit 1 client:chatgpt'), ['added “buy bread”'])
     t.deepEqual(await whats(home, 'audit list type:TodoAdded until:1h'), [])

@@ -165,6 +165,11 @@ test('following tells each new event once, and goes on where it was left; it end
     ['added “two”', 'added “three”'],
   )
 
+  const { seq } = world.ledger.head
+  const rare = await follow('filter=type:UserErased')
+  const first = await rare.body!.pipeThrough(new TextDecoderStream()).getReader().read()
+  t.is(first.value, `: following\nid: ${seq + 1}\n\n`, 'who is cut off before the first event comes back to here')
+
   const last = await follow('filter=type:TodoAdded')
   const left = last.text()
   const { form_token: token } = Object.fromEntries(

@@ -184,3 +184,16 @@ test('who reads at length keeps erased bytes on the disk; they go when the readi
   t.true(await ledger.purge())
   t.true(await ledger.purge(), 'and then there is nothing left to do')
 })
+
+test('of two restores into one directory at once one makes the book, and the other is refused', async (t) => {
+  const { ledger } = await filled(t)
+  const whole = await backupOf(ledger)
+  const folder = join(temporaryFolder(t), 'new')
+  const outcomes = await Promise.allSettled([restore(folder, [whole]), restore(folder, [whole])])
+  t.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
+  const { reason } = outcomes.find(({ status }) => status === 'rejected') as PromiseRejectedResult
+  t.true(reason instanceof BookUnusable, String(reason))
+  const restored = await open(folder)
+  t.like(await restored.verify(), ledger.head)
+  await restored.close()
+})
