@@ -1,6 +1,7 @@
 /** Taking events along: as the lines that prove the book, or as a table for a spreadsheet. */
 import type { Search } from '../domain/search.ts'
 import { list, recorded, tell } from './audit.ts'
+import { hashOf } from './chain.ts'
 import type { Found } from './history.ts'
 import type { By, Ledger } from './ledger.ts'
 
@@ -63,8 +64,8 @@ const CSV_COLUMNS = [
 
 /** RFC 4180. Without personal text, who and what are told by ids. */
 const csvOf = (ledger: Ledger, opened: boolean) => (found: Found) => {
-  const { event } = found
-  const { hash } = event as unknown as { hash: string }
+  const { event, line } = found
+  const hash = hashOf(line)
   const { kind, id } = event.actor
   const words = opened ? tell(ledger, event) : undefined
   const cells = {

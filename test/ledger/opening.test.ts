@@ -1,11 +1,21 @@
 /** Opening a book: a new one, one's own again, and every folder that is refused instead, with nothing in it changed. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { Level } from 'level'
 import { BookUnusable } from '../../src/ledger/directory.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
-import { Clock, dump, temporaryFolder } from '../_support.ts'
+import { Clock, dump, SYSTEM, temporaryFolder, wait } from '../_support.ts'
 import {
   add,
   closedBook,
@@ -105,6 +115,23 @@ test('108. a second opener in another process is refused, told who holds the boo
     t.deepEqual([stdout, code], [`BookInUse ${folder} is in use by process ${process.pid}\n`, 0])
   }
   t.deepEqual([ledger.head, readFileSync(join(folder, 'lock'), 'utf8')], [head, `${process.pid}\n`])
+  await unharmed(t, ledger, folder)
+})
+
+test('108. a second opener is refused also while the first has its database closed, as between two tries to recover', async (t) => {
+  const folder = temporaryFolder(t)
+  const ledger = await open(folder)
+  await register(ledger, 'alice')
+  const current = join(folder, 'book', 'CURRENT')
+  renameSync(current, `${current}.away`)
+  const impossible = { type: 'UserRegistered', data: { user: 'none', admin: false } }
+  await ledger.transact(SYSTEM, () => ({ facts: [impossible as never], result: undefined })).catch(() => {})
+  // The first try to open it again fails: CURRENT is not there. The next one comes a second later.
+  while (ledger.status.writable || !ledger.status.reason.includes('CURRENT')) await wait(5)
+  renameSync(`${current}.away`, current)
+  const { stdout, code } = await elsewhere(folder, OPEN)
+  t.deepEqual([stdout, code], [`BookInUse ${folder} is in use by process ${process.pid}\n`, 0])
+  while (!ledger.status.writable) await wait(20)
   await unharmed(t, ledger, folder)
 })
 
