@@ -172,8 +172,9 @@ const failedSyncs: Fault = {
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
     onGoingBook(rounds, async (directory, told, i) => {
-      const nth = 3 + Math.floor(random() * 60)
-      const scribe = startScribe(directory, told, { ms: 2500, wrap: strace('fdatasync', `error=EIO:when=${nth}`) })
+      // Early, since it is counted for each thread: there has to be time left to recover in.
+      const nth = 3 + Math.floor(random() * 20)
+      const scribe = startScribe(directory, told, { ms: 4000, wrap: strace('fdatasync', `error=EIO:when=${nth}`) })
       return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, fdatasync ${nth}`)
     }),
 }
@@ -188,7 +189,7 @@ const fullOnce: Fault = {
       const logs = Array.from({ length: 120 }, (_, n) =>
         join(directory, 'book', `${String(n + 3).padStart(6, '0')}.log`),
       )
-      const scribe = startScribe(directory, told, { ms: 2500, wrap: strace('write', `error=ENOSPC:when=${nth}`, logs) })
+      const scribe = startScribe(directory, told, { ms: 4000, wrap: strace('write', `error=ENOSPC:when=${nth}`, logs) })
       return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, write ${nth}`)
     }),
 }
