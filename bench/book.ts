@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { Level } from 'level'
 import { accept } from '../src/domain/shape.ts'
 import { list, searchOf } from '../src/ledger/audit.ts'
@@ -117,7 +118,8 @@ say(`  verify: ${rate(verified.seq, verifying)}, ${(bare / verifying).toFixed(2)
 const before = process.memoryUsage().rss
 began = performance.now()
 let [bytes, most] = [0, 0]
-for await (const text of exportText(ledger, BY, { search: searchOf(ledger, ''), format: 'ndjson', opened: false })) {
+const exported = await exportText(ledger, BY, { search: searchOf(ledger, ''), format: 'ndjson', opened: false })
+for await (const text of exported.text) {
   bytes += text.length
   most = Math.max(most, process.memoryUsage.rss())
 }
@@ -139,4 +141,33 @@ for (const filter of [
   for await (const _ of list(ledger, { search: searchOf(ledger, filter), newestFirst: true })) if (++found === 50) break
   say(`  a page of "${filter}": ${found} found in ${Math.round(performance.now() - began)} ms`)
 }
+
+/** Writes one to-do after another, 200 a second, for a while. Gives how long each waited, ms. */
+async function trickle(ms: number): Promise<number[]> {
+  const waits: number[] = []
+  const fact = { type: 'TodoAdded', data: { todo: 'trickle', user: 'user-0' }, personal: { text: 'one more' } }
+  for (const until = performance.now() + ms; performance.now() < until; await wait(5)) {
+    const began = performance.now()
+    await ledger.transact(BY, () => accept([fact] as never, undefined))
+    waits.push(performance.now() - began)
+  }
+  return waits
+}
+const percentile = (of: number[], share: number): number => of.sort((a, b) => a - b)[Math.floor(of.length * share)]!
+
+const [quiet, scrubbed]: [number[], number[]] = [[], []]
+for (let i = 0; i < 10; i++) {
+  quiet.push(...(await trickle(2000)))
+  const stop = new AbortController()
+  const scrubbing = ledger.scrub.run(stop.signal)
+  scrubbed.push(...(await trickle(2000)))
+  stop.abort()
+  await scrubbing
+}
+for (const share of [0.5, 0.99]) {
+  const [without, beside] = [percentile(quiet, share), percentile(scrubbed, share)]
+  const times = `${beside.toFixed(2)} ms beside the scrub, ${without.toFixed(2)} ms without`
+  say(`  a durable write, p${share * 100}: ${times}: ${(beside / without).toFixed(2)} ×`)
+}
+say(`  the scrub has read ${ledger.scrub.status.at} events meanwhile`)
 await ledger.close()

@@ -20,6 +20,11 @@ export type Line =
   | { readonly progress: number; readonly of: number }
   | { readonly fail: string }
 
+/** Looks, exports and backups are recorded; where the book cannot be written they are needed most, so they go on. */
+export const NOT_RECORDED: Line = {
+  say: 'This could not be recorded in the book: it cannot be written at the moment.',
+}
+
 /** What ends an answer over the socket: without it, it was cut off. */
 export const END = { end: true } as const
 

@@ -16,6 +16,7 @@ import {
   type Input,
   InputError,
   type Line,
+  NOT_RECORDED,
   optionalTextOf,
   type Row,
   type Tools,
@@ -25,8 +26,6 @@ import {
 import { type Config, UsageError } from './config.ts'
 import { Follower } from './output.ts'
 import { askServer } from './socket.ts'
-
-const NOT_RECORDED: Line = { say: 'This look could not be recorded: the book cannot be written at the moment.' }
 
 export const acts: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input, by, signal) {
@@ -126,15 +125,18 @@ export const acts: { readonly [name: string]: Act } = {
     if (format === undefined) throw new InputError(`format must be one of ${EXPORT_FORMATS.join(', ')}`)
     const search = searchOf(ledger, textOf(input, 'filter'))
     const onRead = (): void => signal.throwIfAborted()
-    for await (const raw of exportText(ledger, by, { search, format, opened: input.opened === true, onRead }))
-      yield { raw }
+    const of = { search, format, opened: input.opened === true, onRead }
+    const { text, isRecorded } = await exportText(ledger, by, of)
+    for await (const raw of text) yield { raw }
+    if (!isRecorded) yield NOT_RECORDED
   },
 
-  async *'audit verify'(ledger, input) {
+  async *'audit verify'(ledger, input, _by, signal) {
     const expected = expectedOf(optionalTextOf(input, 'expect'))
     const { seq } = ledger.head
     let done = 0
     const verifying = ledger.verify(expected?.seq, (at) => {
+      signal.throwIfAborted()
       done = at
     })
     yield verdict(yield* whileTelling(verifying, () => ({ progress: done, of: seq })), expected)

@@ -10,27 +10,30 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Command } from 'commander'
 import { backUp, restore } from '../ledger/backup.ts'
 import { compareRows, rebuildRows } from '../ledger/rebuild.ts'
-import { type Act, CommandFailed, type Line, type Tools, whileTelling } from './act.ts'
+import { type Act, CommandFailed, type Line, NOT_RECORDED, type Tools, whileTelling } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 import { type Format, Printer } from './output.ts'
 import { version } from './version.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *backup(ledger, _input, by) {
-    const { head, bytes } = await backUp(ledger, by, { version })
+    const { head, bytes, isRecorded } = await backUp(ledger, by, { version })
     for await (const part of bytes) yield { raw: part.toString('base64') }
     yield { row: head }
+    if (!isRecorded) yield NOT_RECORDED
   },
 
-  async *'rebuild verify'(ledger) {
+  async *'rebuild verify'(ledger, _input, _by, signal) {
     const { view, vault, close } = ledger.snapshot()
     try {
       const { seq } = ledger.head
       let done = 0
       const comparing = compareRows(view, vault, (at) => {
+        signal.throwIfAborted()
         done = at
       })
       const { rows, wrong, first } = yield* whileTelling(comparing, () => ({ progress: done, of: seq }))
@@ -79,9 +82,11 @@ async function writeBackup(answer: AsyncGenerator<Line>, file: string): Promise<
       if ('fail' in line) throw new CommandFailed(line.fail)
       if ('raw' in line) writeWhole(target, Buffer.from(line.raw, 'base64'))
       if ('row' in line) head = line
+      if ('say' in line) process.stderr.write(`${line.say}\n`)
     }
     fsyncSync(target)
     renameSync(partial, file)
+    syncDirectory(dirname(file))
     const { seq, hash } = (head as { row: { seq: number; hash: string } }).row
     process.stdout.write(`${file}: ${seq} events, ${statSync(file).size} bytes. Head ${seq}:${hash}\n`)
     process.stderr.write('It holds the keys of all users: keep it as safe as the book. Note the head elsewhere.\n')
@@ -91,6 +96,17 @@ async function writeBackup(answer: AsyncGenerator<Line>, file: string): Promise<
     throw syscall === undefined ? error : new CommandFailed(`${file} cannot be written: ${message}`)
   } finally {
     closeSync(target)
+  }
+}
+
+/** Puts a name on disk as well. Not every file system lets a directory be synced, and then there is nothing to do. */
+function syncDirectory(directory: string): void {
+  try {
+    const handle = openSync(directory, 'r')
+    fsyncSync(handle)
+    closeSync(handle)
+  } catch {
+    // See above.
   }
 }
 

@@ -32,7 +32,7 @@ export function auditRoutes(deps: Deps): Router {
       events.push(tell(ledger, event))
       if (events.length === limit) break
     }
-    await recordLook(ledger, operator(ctx, visitor), 'list', search.canonical)
+    tellRecorded(ctx, await recordLook(ledger, operator(ctx, visitor), 'list', search.canonical))
     const last = events.at(-1) as { seq: number } | undefined
     // Where the next page begins: with what stands before the last one of this.
     answer(ctx, { events, next_before: events.length === limit && last!.seq > 1 ? last!.seq : null })
@@ -44,7 +44,7 @@ export function auditRoutes(deps: Deps): Router {
     if (!/^[1-9]\d{0,14}$/.test(text)) throw new Refused('route_unknown')
     const found = await neighbours(ledger, Number(text))
     if (found === undefined) throw new Refused('route_unknown', `There is no event ${text}.`)
-    await recordLook(ledger, operator(ctx, visitor), 'show', `seq:${text}`)
+    tellRecorded(ctx, await recordLook(ledger, operator(ctx, visitor), 'show', `seq:${text}`))
     answer(ctx, found)
   })
 
@@ -54,7 +54,7 @@ export function auditRoutes(deps: Deps): Router {
     // A browser that comes back says itself what it has seen (WHATWG HTML §9.2.3).
     const seen = /^\d{1,15}$/.exec(ctx.get('last-event-id'))?.[0]
     const after = seen === undefined ? wholeNumber(ctx, 'after') : Number(seen)
-    await recordLook(ledger, operator(ctx, visitor), 'tail', search.canonical)
+    tellRecorded(ctx, await recordLook(ledger, operator(ctx, visitor), 'tail', search.canonical))
     const gone = new AbortController()
     ctx.res.once('close', () => gone.abort())
     deps.stopping?.addEventListener('abort', () => gone.abort(), { once: true, signal: gone.signal })
@@ -70,10 +70,13 @@ export function auditRoutes(deps: Deps): Router {
     const format = EXPORT_FORMATS.find((known) => known === (ctx.query.format ?? 'ndjson'))
     if (format === undefined) throw new Refused('request_malformed', `format is one of ${EXPORT_FORMATS.join(', ')}.`)
     const opened = ctx.query.open === '1'
+    const { text, isRecorded } = await exportText(ledger, operator(ctx, visitor), { search, format, opened })
+    const body = await begun(text)
+    tellRecorded(ctx, isRecorded)
     ctx.type = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson; charset=utf-8'
     ctx.set('Cache-Control', 'no-store')
     ctx.attachment(`daybook.${format}`)
-    ctx.body = Readable.from(exportText(ledger, operator(ctx, visitor), { search, format, opened }))
+    ctx.body = body
   })
 
   return router
@@ -88,6 +91,21 @@ async function requireOperator(ctx: Context, deps: Deps): Promise<SignedIn> {
 }
 
 const operator = (ctx: Context, { user }: SignedIn) => by(ctx, { kind: 'user', id: user.id })
+
+/** Reads the first part before anything is answered: so what cannot be read is refused like anything else. */
+async function begun(text: AsyncGenerator<string>): Promise<Readable> {
+  const first = await text.next()
+  async function* whole(): AsyncGenerator<string> {
+    if (first.done !== true) yield first.value
+    yield* text
+  }
+  return Readable.from(whole())
+}
+
+/** Where the book cannot be written, looking is needed most: so it goes on, and says that no record is kept of it. */
+function tellRecorded(ctx: Context, isRecorded: boolean): void {
+  if (!isRecorded) ctx.set('X-Daybook-Recorded', 'no')
+}
 
 function answer(ctx: Context, body: object): void {
   ctx.set('Cache-Control', 'no-store')

@@ -5,6 +5,7 @@ import { parseFilter, type Search, searchFor } from '../domain/search.ts'
 import type { Recorded } from '../domain/shape.ts'
 import { openTodos } from '../domain/todos.ts'
 import { resolverOf, type Told, tellingOf, told } from '../domain/told.ts'
+import { hashOf } from './chain.ts'
 import { BLOCK, type Found, lastOf } from './history.ts'
 import { type By, type Ledger, Refused } from './ledger.ts'
 import { forgetChanges } from './tables.ts'
@@ -54,11 +55,15 @@ export async function neighbours(
   ledger: Ledger,
   seq: number,
 ): Promise<(Told & { hash_before: string | null; hash_after: string | null }) | undefined> {
-  const found = await Array.fromAsync(ledger.events({ from: Math.max(1, seq - 1), to: seq + 1 }))
-  const event = found.find((one) => one.seq === seq)
-  const hashOf = (wanted: number): string | null =>
-    (found.find((one) => one.seq === wanted) as { hash?: string } | undefined)?.hash ?? null
-  return event && { ...tell(ledger, event), hash_before: hashOf(seq - 1), hash_after: hashOf(seq + 1) }
+  const span = { from: Math.max(1, seq - 1), to: seq + 1 }
+  const lines = new Map((await Array.fromAsync(ledger.chunks(span))).flat())
+  const hashAt = (place: number): string | null => {
+    const line = lines.get(place)
+    return line === undefined ? null : hashOf(line)
+  }
+  for await (const event of ledger.events({ from: seq, to: seq }))
+    return { ...tell(ledger, event), hash_before: hashAt(seq - 1), hash_after: hashAt(seq + 1) }
+  return undefined
 }
 
 /** Events as they come to be on disk, from the one after `after` on, until `signal`. */

@@ -55,18 +55,23 @@ async function* backupLines(
   }
 }
 
-export type Backup = { readonly head: Head; readonly bytes: AsyncIterable<Buffer> }
+export type Backup = {
+  readonly head: Head
+  readonly bytes: AsyncIterable<Buffer>
+  /** Whether the book could say that it was made. */
+  readonly isRecorded: boolean
+}
 
 /** A backup of the book as it is now, compressed with zstd, recorded first. Memory stays flat however long the book. */
 export async function backUp(ledger: Ledger, by: By, about: { version: string }): Promise<Backup> {
-  await recorded(ledger, by, { type: 'BookBackedUp', data: { to: ledger.head.seq } })
+  const isRecorded = await recorded(ledger, by, { type: 'BookBackedUp', data: { to: ledger.head.seq } })
   const snapshot = ledger.snapshot()
   const head = await snapshot.view.head()
   const at = new Date(ledger.now()).toISOString()
   const compress = createZstdCompress()
   // A failure reaches whoever reads the compressed bytes.
   pipeline(Readable.from(backupLines(snapshot, head, { at, ...about })), compress).catch(() => {})
-  return { head, bytes: compress }
+  return { head, bytes: compress, isRecorded }
 }
 
 /** So many events are written at once. */

@@ -15,6 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
+import { rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { platform } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -32,9 +33,10 @@ export class BookInUse extends BookUnusable {
 
 export const RESTORE = 'Restore a backup; nothing was changed'
 
-/** What the system says of a directory that cannot be used, as a refusal; any other error as it is. */
+/** What the system or the database says of a directory that cannot be used, as a refusal; any other error as it is. */
 export function unusable(directory: string, error: unknown): unknown {
-  const { syscall, message } = error as NodeJS.ErrnoException
+  const { syscall, code, message } = error as NodeJS.ErrnoException
+  if (code === 'LEVEL_CORRUPTION') return new BookUnusable(`${directory} cannot be read: ${message}. ${RESTORE}`)
   return syscall === undefined ? error : new BookUnusable(`${directory} cannot be used: ${message}`)
 }
 
@@ -145,6 +147,19 @@ async function bound(name: string): Promise<Server | undefined> {
     }
   }
   return undefined
+}
+
+/** As much as a database that is opened writes before anything else. bytes */
+const PROBE_BYTES = 65_536
+
+/** Tries whether files of this directory can be written and synced. @throws what the system says when not */
+export async function proveWritable(directory: string): Promise<void> {
+  const path = join(directory, 'probe')
+  try {
+    await writeFile(path, Buffer.alloc(PROBE_BYTES), { mode: 0o600, flush: true })
+  } finally {
+    await rm(path, { force: true })
+  }
 }
 
 /** Says who holds the book. Whatever is there goes first: a link is not to be followed. */

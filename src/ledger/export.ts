@@ -22,11 +22,22 @@ const CHUNK_CHARACTERS = 65_536
 /**
  * The events of a search as text, oldest first, up to where the book ends now; recorded before the first of them.
  * Memory stays flat however long it is.
+ * @returns the text, and whether the export could be recorded
  */
-export async function* exportText(ledger: Ledger, by: By, of: Export): AsyncGenerator<string> {
-  const { search, format, opened } = of
+export async function exportText(
+  ledger: Ledger,
+  by: By,
+  of: Export,
+): Promise<{ readonly text: AsyncGenerator<string>; readonly isRecorded: boolean }> {
+  const { search, opened } = of
   const [from, to] = [search.from, Math.min(search.to, ledger.head.seq)]
-  await recorded(ledger, by, { type: 'BookExported', data: { from, to, filter: search.canonical, opened } })
+  const data = { from, to, filter: search.canonical, opened }
+  const isRecorded = await recorded(ledger, by, { type: 'BookExported', data })
+  return { text: textUpTo(ledger, to, of), isRecorded }
+}
+
+async function* textUpTo(ledger: Ledger, to: number, of: Export): AsyncGenerator<string> {
+  const { search, format, opened } = of
   if (format === 'ndjson' && !opened && search.canonical === '') {
     for await (const chunk of ledger.chunks({ to })) yield `${chunk.map(([, line]) => line).join('\n')}\n`
     return

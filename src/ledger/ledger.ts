@@ -3,7 +3,7 @@ import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts
 import type { Actor, Decision, Fact, Recorded, Trace, Via } from '../domain/shape.ts'
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
-import { lock, ownDirectory } from './directory.ts'
+import { lock, ownDirectory, proveWritable } from './directory.ts'
 import { Group, Refused } from './group.ts'
 import {
   blockOf,
@@ -297,11 +297,15 @@ export class Ledger {
     if (isNews) this.#options.onStatus?.(status)
   }
 
-  /** Reopens the book until a write succeeds. Meanwhile reads answer from memory, which is as the disk was. */
+  /**
+   * Reopens the book until a write succeeds. Meanwhile reads answer from memory, which is as the disk was; and as long
+   * as the disk takes nothing at all, what is open stays so, for those who look into the book.
+   */
   async #recover(): Promise<void> {
     await this.#writer
     while (!this.#closed) {
       try {
+        await proveWritable(this.#options.directory)
         this.#book.witness.close()
         await this.#book.log.close(true)
         this.#book = await openBook(this.#options.directory, true)

@@ -17,6 +17,7 @@ import {
   signHolder,
   unusable,
 } from './directory.ts'
+import { Refused } from './group.ts'
 import { checksum, Tally } from './tally.ts'
 
 /** A change to one key; `undefined` deletes it. */
@@ -108,7 +109,7 @@ export class View {
         tally.add(sum)
         yield [key.slice(under.length), text]
       }
-    if ((await this.#get(tallyKey(under))) !== String(tally))
+    if ((await this.get(tallyKey(under))) !== String(tally))
       throw new BookUnusable(`something under ${under} is missing, or older than it should be. ${remedy[under]}`)
   }
 
@@ -133,12 +134,24 @@ export class View {
 
   /** How far the chain was found to hold before; where nothing is known, before the first event. */
   async verified(): Promise<Head> {
-    const found = /^(\d{1,15}) ([0-9a-f]{64})$/.exec((await this.#get(VERIFIED_KEY)) ?? '')
+    const found = /^(\d{1,15}) ([0-9a-f]{64})$/.exec((await this.get(VERIFIED_KEY)) ?? '')
     return found === null ? { seq: 0, hash: GENESIS } : { seq: Number(found[1]), hash: found[2]! }
   }
 
-  async #get(key: string): Promise<string | undefined> {
-    return this.db.get(key, this.#snapshot === undefined ? {} : { snapshot: this.#snapshot })
+  /** One value. @throws {BookUnusable} when it cannot be read */
+  async get(key: string): Promise<string | undefined> {
+    try {
+      return await this.db.get(key, this.#snapshot === undefined ? {} : { snapshot: this.#snapshot })
+    } catch (error) {
+      throw this.#unread(error)
+    }
+  }
+
+  /** What it means that something could not be read. */
+  #unread(error: unknown): Error {
+    return this.db.status === 'open'
+      ? new BookUnusable(`${this.directory} cannot be read: ${(error as Error).message}. ${RESTORE}`)
+      : new Refused('book_unavailable', 'The book is being opened again: try again shortly.')
   }
 
   async *#entries({ limit = -1, ...range }: Range): AsyncGenerator<Entry[]> {
@@ -158,10 +171,7 @@ export class View {
         await iterator.close()
       }
     } catch (error) {
-      if (error instanceof BookUnusable) throw error
-      if (this.db.status !== 'open')
-        throw new BookUnusable(`${this.directory} is being opened again: try again shortly`)
-      throw new BookUnusable(`${this.directory} cannot be read: ${(error as Error).message}. ${RESTORE}`)
+      throw error instanceof BookUnusable ? error : this.#unread(error)
     } finally {
       this.reading.count--
     }
@@ -213,7 +223,7 @@ export class Log extends View {
   }
 
   async #begin(first: () => readonly CheckedChange[], toRebuild: boolean): Promise<void> {
-    const format = await this.db.get(FORMAT_KEY)
+    const format = await this.get(FORMAT_KEY)
     if (format === FORMAT) {
       for (const under of CHECKED)
         if (under !== 'row/' || !toRebuild) this.#tallies[under] = await this.#readTally(under)
@@ -228,7 +238,7 @@ export class Log extends View {
   }
 
   async #readTally(under: Checked): Promise<Tally> {
-    const tally = Tally.parse((await this.db.get(tallyKey(under))) ?? '')
+    const tally = Tally.parse((await this.get(tallyKey(under))) ?? '')
     if (tally === undefined) throw new BookUnusable(`${tallyKey(under)} is damaged. ${remedy[under]}`)
     return tally
   }

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { startJudge } from './_judge.ts'
 import { judge, Told, type Verdict, withCopy } from './_oracle.ts'
 import { kill, run, startScribe } from './_run.ts'
 
@@ -219,6 +220,9 @@ const fullDisk: Fault = {
           take(outcome, await judge(directory, told), told, false, `round ${i}`)
           if (!told.lines.some((line) => line.startsWith('!')))
             outcome.wrong.push(`round ${i}: the disk was never full`)
+          const looks = told.lines.filter((line) => line.startsWith('#')).length
+          if (looks < 20)
+            outcome.wrong.push(`round ${i}: while it was full, the book could be looked into ${looks} times`)
         } finally {
           run('umount', folder)
         }
@@ -278,6 +282,7 @@ const bitFlips: Fault = {
     withBook(async (directory, told) => {
       const outcome = newOutcome()
       const files = filesOf(directory)
+      const apart = startJudge()
       for (let i = 0; i < rounds; i++)
         await withCopy(directory, async (copy) => {
           const path = files[i % files.length]!
@@ -285,8 +290,9 @@ const bitFlips: Fault = {
           const bit = Math.floor(random() * bytes.length * 8)
           bytes[bit >> 3]! ^= 1 << (bit & 7)
           writeFileSync(join(copy, path), bytes)
-          take(outcome, await judge(copy, told), told, true, `${path}, bit ${bit}`)
+          take(outcome, await apart.judge(copy, told), told, true, `${path}, bit ${bit}`)
         })
+      apart.close()
       return outcome
     }),
 }

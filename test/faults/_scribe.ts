@@ -1,7 +1,7 @@
 /**
  * A program of its own that writes into a book as fast as it can, and tells what it was told, until it is stopped: by
  * itself after `MS`, or by whatever fault it is put through. A line is on its way before anything else happens:
- * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `= ready`.
+ * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`.
  */
 import { writevSync } from 'node:fs'
 import { addTodo, deleteTodo } from '../../src/domain/todos.ts'
@@ -52,8 +52,19 @@ async function lane(number: number): Promise<void> {
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       say(`! ${error.reason}`)
+      if (number === 0) await look()
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
+  }
+}
+
+/** What an operator does when nothing can be written. */
+async function look(): Promise<void> {
+  const { seq } = ledger.head
+  try {
+    for await (const event of ledger.events({ from: seq })) say(`# ${event.seq}`)
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error // It is just being opened again.
   }
 }
 

@@ -1,5 +1,5 @@
 /** What the tests of the wire share: requests exactly as given, and a book that cannot be written for a while. */
-import { renameSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { join } from 'node:path'
 import type { Event } from '../../src/domain/domain.ts'
@@ -35,13 +35,34 @@ export function send(url: string, path: string, { method = 'GET', headers = {}, 
 export async function whileBroken(world: World, act: () => Promise<void>): Promise<void> {
   const current = join(world.folder, 'book', 'CURRENT')
   renameSync(current, `${current}.away`)
+  const actOnceClosed = async (): Promise<void> => {
+    while (await canRead(world)) await wait(5)
+    await act()
+  }
+  await afterFailedWrite(world, actOnceClosed, () => renameSync(`${current}.away`, current))
+}
+
+const canRead = ({ ledger }: World): Promise<boolean> =>
+  Array.fromAsync(ledger.events({ to: 1 })).then(
+    () => true,
+    () => false,
+  )
+
+/** Does something while the book can be read and not written: after a write that failed, its folder takes no file. */
+export async function whileReadOnly(world: World, act: () => Promise<void>): Promise<void> {
+  const probe = join(world.folder, 'probe')
+  mkdirSync(join(probe, 'in the way'), { recursive: true })
+  await afterFailedWrite(world, act, () => rmSync(probe, { recursive: true }))
+}
+
+async function afterFailedWrite(world: World, act: () => Promise<void>, mend: () => void): Promise<void> {
   // A registration without a name breaks what follows from it, half-way through recording.
   const impossible = { type: 'UserRegistered', data: { user: 'none', admin: false } } as unknown as Event
   await world.ledger.transact(SYSTEM, () => accept([impossible], undefined)).catch(() => {})
   try {
     await act()
   } finally {
-    renameSync(`${current}.away`, current)
+    mend()
     await untilReady(world)
   }
 }

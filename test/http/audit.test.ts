@@ -5,6 +5,7 @@ import { hashPassword } from '../../src/http/passwords.ts'
 import { verifyExport } from '../../src/ledger/proof.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { ClientSide, person, SYSTEM, startWorld, Visitor } from '../_support.ts'
+import { whileBroken, whileReadOnly } from './_wire.ts'
 
 const BOSS = { username: 'boss', email: '', password: 'correct horse battery' }
 
@@ -181,4 +182,31 @@ test('following tells each new event once, and goes on where it was left; it end
   await boss.post('/logout', { form_token: token })
   await add('after the session')
   t.false((await left).includes('after the session'))
+})
+
+test('while the book cannot be written: it is looked into and taken along, and the answer says that no record is kept', async (t) => {
+  const { world, boss } = await begin(t)
+  const { seq } = world.ledger.head
+  await whileReadOnly(world, async () => {
+    for (const path of ['events', `events/${seq}`, 'export', 'export?filter=user:alice&format=csv&open=1']) {
+      const answer = await boss.get(`/admin/audit/${path}`)
+      t.deepEqual([answer.status, answer.headers.get('x-daybook-recorded')], [200, 'no'], path)
+      t.true(answer.text.length > 100, path)
+    }
+    const whole = (await boss.get('/admin/audit/export')).text
+    t.like(await verifyExport([Buffer.from(whole)]), { seq })
+  })
+  t.deepEqual(await world.news(), [])
+  t.is((await get(boss, '/admin/audit/events')).headers.get('x-daybook-recorded'), null)
+  t.deepEqual(await world.news(), ['BookInspected'])
+})
+
+test('while the book is being opened again: 503, and when to come back', async (t) => {
+  const { world, boss } = await begin(t)
+  await whileBroken(world, async () => {
+    for (const path of ['events', 'events/1', 'export', 'export?format=csv']) {
+      const { status, json, headers } = await get(boss, `/admin/audit/${path}`)
+      t.deepEqual([status, json.error, headers.get('retry-after')], [503, 'unavailable', '5'], path)
+    }
+  })
 })

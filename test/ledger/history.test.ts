@@ -79,7 +79,7 @@ test('an export is what stands in the book, ends where it began, and proves itse
   const { head } = ledger
   const all = { search: searchOf(ledger, ''), format: 'ndjson', opened: false } as const
   let text = ''
-  for await (const part of exportText(ledger, SYSTEM, all)) {
+  for await (const part of (await exportText(ledger, SYSTEM, all)).text) {
     text += part
     await add(ledger, 'alice', 'written meanwhile')
   }
@@ -91,7 +91,7 @@ test('an export is what stands in the book, ends where it began, and proves itse
   t.like(recorded, { type: 'BookExported', data: { from: 1, to: head.seq, filter: '', opened: false } })
 
   let opened = ''
-  for await (const part of exportText(ledger, SYSTEM, { ...all, opened: true })) opened += part
+  for await (const part of (await exportText(ledger, SYSTEM, { ...all, opened: true })).text) opened += part
   t.like(await verifyExport([opened]), { seq: ledger.head.seq - 1 })
   t.true(opened.includes('"open":{"text":"todo 0"}'))
   // Cut anywhere, it is refused; changed anywhere, it is named.
@@ -116,7 +116,7 @@ test('94. each of 200 edits, drops, inserts and swaps anywhere in an export is c
   for (let i = 0; i < 40; i++) await add(ledger, 'alice', `todo ${i}`)
   let text = ''
   const all = { search: searchOf(ledger, ''), format: 'ndjson', opened: false } as const
-  for await (const part of exportText(ledger, SYSTEM, all)) text += part
+  for await (const part of (await exportText(ledger, SYSTEM, all)).text) text += part
   const lines = text.trimEnd().split('\n')
   const place = fc.nat({ max: lines.length - 2 })
   const tampering = fc.oneof(
