@@ -17,6 +17,6 @@ void import('./cli/program.ts')
   .then(async (code) => {
     // What was written into a pipe is not read yet.
     for (const stream of [process.stdout, process.stderr])
-      await new Promise<void>((resolve) => stream.write('', () => resolve()))
+      if (stream.writableLength > 0) await new Promise<void>((resolve) => stream.write('', () => resolve()))
     process.exit(code)
   })

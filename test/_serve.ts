@@ -66,10 +66,11 @@ process.on('exit', () => {
 /** How a process ended: its exit code, or the signal that ended it. */
 export type End = number | NodeJS.Signals
 
-type Start = { readonly env: Env; readonly cwd: string; readonly umask?: string }
+type Start = { readonly env: Env; readonly cwd: string; readonly before?: string }
 
-function start(args: readonly string[], { env, cwd, umask = '022' }: Start) {
-  const command = ['-c', `umask ${umask}; exec "$0" "$@"`, process.execPath, MAIN, ...args]
+/** @param before what a shell does first */
+function start(args: readonly string[], { env, cwd, before = 'umask 022' }: Start) {
+  const command = ['-c', `${before}; exec "$0" "$@"`, process.execPath, MAIN, ...args]
   const child = spawn('/bin/sh', command, { env: { ...BARE, ...env }, cwd })
   const said = { stdout: '', stderr: '' }
   for (const stream of ['stdout', 'stderr'] as const)
@@ -126,9 +127,9 @@ export async function serve(
   t: ExecutionContext,
   home: Home,
   args: readonly string[] = [],
-  { umask = '022' } = {},
+  { before = 'umask 022' } = {},
 ): Promise<Serving> {
-  const { child, said, ended } = start(['serve', ...args], { env: home.env, cwd: home.folder, umask })
+  const { child, said, ended } = start(['serve', ...args], { env: home.env, cwd: home.folder, before })
   const signal = (name: NodeJS.Signals): void => void child.kill(name)
   const stop = (name: NodeJS.Signals = 'SIGTERM'): Promise<End> => {
     signal(name)

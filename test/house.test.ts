@@ -69,10 +69,10 @@ test('imports run downward: main, cli, http, ledger, domain; and lead nowhere el
   t.true(count > 100)
 })
 
-test('the only door to the database is src/ledger/log.ts', (t) => {
+test('the only door to the database is src/ledger/database.ts', (t) => {
   t.deepEqual(
     files.filter((path) => importsOf(path).some((name) => /level/.test(name))),
-    ['src/ledger/log.ts'],
+    ['src/ledger/database.ts'],
   )
 })
 

@@ -18,7 +18,11 @@ export type Line =
   | { readonly cursor: number }
   /** How far long work has got. */
   | { readonly progress: number; readonly of: number }
-  | { readonly fail: string }
+  | {
+      readonly fail: string
+      /** It may be asked again shortly. */
+      readonly isPassing?: true
+    }
 
 /** Looks, exports and backups are recorded; where the book cannot be written they are needed most, so they go on. */
 export const NOT_RECORDED: Line = {

@@ -25,7 +25,7 @@ import {
 } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 import { Follower } from './output.ts'
-import { askServer } from './socket.ts'
+import { AnswerCut, askServer } from './socket.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input, by, signal) {
@@ -55,8 +55,11 @@ export const acts: { readonly [name: string]: Act } = {
   async *'audit tail'(ledger, input, by, signal) {
     const [search, lines] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'lines')]
     const after = input.after === undefined ? undefined : countOf(input, 'after')
-    let seen = after ?? ledger.head.seq
+    const { seq } = ledger.head
+    const seen = Math.min(after ?? seq, seq)
     yield { cursor: seen }
+    if (after !== undefined && after > seq)
+      yield { say: `The book ends at event ${seq} now: was an older one restored?` }
     if (after === undefined) {
       const latest: Row[] = []
       for await (const { event } of list(ledger, { search, to: seen, newestFirst: true })) {
@@ -66,10 +69,8 @@ export const acts: { readonly [name: string]: Act } = {
       for (const row of latest) yield { row }
       if (!(await recordLook(ledger, by, 'tail', search.canonical))) yield NOT_RECORDED
     }
-    for await (const { event } of follow(ledger, search, seen, signal)) {
-      yield { row: tell(ledger, event) }
-      seen = event.seq
-    }
+    for await (const found of follow(ledger, search, seen, signal))
+      if (found !== 'silence') yield { row: tell(ledger, found.event) }
   },
 
   async *'audit show'(ledger, input, by) {
@@ -286,13 +287,14 @@ async function tail(config: Config, input: Input, isJson: boolean): Promise<void
     isTold = answer === undefined
     try {
       for await (const line of answer ?? []) {
-        if ('fail' in line) throw new CommandFailed(line.fail)
+        if ('fail' in line && !(line.isPassing && after !== undefined)) throw new CommandFailed(line.fail)
         if ('cursor' in line) after = line.cursor
         if ('row' in line) after = Number(line.row.seq)
-        await follower.print(line)
+        if (!('fail' in line)) await follower.print(line)
       }
     } catch (error) {
-      if (!(error instanceof CommandFailed) || after === undefined) throw error
+      // It went away: it is waited for.
+      if (!(error instanceof AnswerCut) || after === undefined) throw error
     }
     await wait(LOOK_MS)
   }

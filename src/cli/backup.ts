@@ -68,10 +68,9 @@ export function addCommands(program: Command, { run, ask, settings, format }: To
 /** Whoever has the file can open everything in it: so it is for its owner only, and there whole or not at all. */
 async function writeBackup(answer: AsyncGenerator<Line>, file: string): Promise<void> {
   if (existsSync(file)) throw new UsageError(`${file} is there already: nothing was written`)
-  const partial = `${file}.partial`
+  const partial = `${file}.${process.pid}.partial`
   let target: number
   try {
-    rmSync(partial, { force: true })
     target = openSync(partial, 'wx', 0o600)
   } catch (error) {
     throw new UsageError(`${file} cannot be written: ${(error as Error).message}`)
@@ -85,6 +84,7 @@ async function writeBackup(answer: AsyncGenerator<Line>, file: string): Promise<
       if ('say' in line) process.stderr.write(`${line.say}\n`)
     }
     fsyncSync(target)
+    if (existsSync(file)) throw new CommandFailed(`${file} is there by now: nothing was written`)
     renameSync(partial, file)
     syncDirectory(dirname(file))
     const { seq, hash } = (head as { row: { seq: number; hash: string } }).row
@@ -116,6 +116,7 @@ function writeWhole(file: number, bytes: Buffer): void {
 
 async function readBackup(config: Config, file: string, format: Format): Promise<void> {
   if (!existsSync(file)) throw new UsageError(`there is no file ${file}`)
+  if (statSync(file).isDirectory()) throw new UsageError(`${file} is a directory`)
   const bytes = createReadStream(file)
   const size = statSync(file).size
   const head = await withProgress(

@@ -12,7 +12,7 @@ type Finding = { readonly check: string; readonly state: 'good' | 'look' | 'bad'
 export const acts: { readonly [name: string]: Act } = {
   async *doctor(ledger, input) {
     const { scrub, head, status } = ledger
-    const { verified, at, passed, fault } = scrub.status
+    const { verified, at, passed, fault, trouble } = scrub.status
     const findings: Finding[] = [
       status.writable
         ? { check: 'book', state: 'good', what: `${head.seq} events; it can be written` }
@@ -20,7 +20,9 @@ export const acts: { readonly [name: string]: Act } = {
       fault === undefined
         ? { check: 'chain', state: 'good', what: `read back and found to hold up to event ${verified}` }
         : { check: 'chain', state: 'bad', what: `event ${fault.seq} does not hold: ${fault.fault}. Restore a backup` },
-      { check: 'scrub', state: 'good', what: scrubInWords(at, passed, head.seq) },
+      trouble === undefined
+        ? { check: 'scrub', state: 'good', what: scrubInWords(at, passed, head.seq) }
+        : { check: 'scrub', state: 'look', what: `does not get on: ${trouble}` },
       diskFinding(textOf(input, 'directory')),
     ]
     const url = textOf(input, 'publicUrl')

@@ -29,7 +29,10 @@ export async function* answer(ledger: Ledger, { act, input }: Request, signal: A
   } catch (error) {
     if (error instanceof InputError || error instanceof FilterMalformed) yield { fail: error.message }
     else if (!(error instanceof Refused)) throw error
-    else yield { fail: error.message === error.reason ? sentence(error.reason) : error.message }
+    else {
+      const fail = error.message === error.reason ? sentence(error.reason) : error.message
+      yield error.reason === 'book_unavailable' ? { fail, isPassing: true } : { fail }
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 /** `daybook serve`: wires book, app and socket together, and drains on SIGTERM. */
 import { once } from 'node:events'
+import { writeSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
@@ -21,6 +22,8 @@ import { version } from './version.ts'
 const DRAIN_MS = 10_000
 /** How often what has expired is dropped from memory. */
 const SWEEP_MS = 300_000
+/** How often it is tried to take erased keys off the disk that were being read by somebody. */
+const PURGE_MS = 10_000
 /** How often the head is logged: logs that are kept elsewhere then show a book that was rewritten. */
 const HEAD_MS = 3_600_000
 
@@ -87,9 +90,30 @@ export const settingsOf = (config: Config): Settings => ({
 
 /** JSON lines on stdout; on a terminal, lines for people. */
 function createLog({ LOG_LEVEL: level }: Config): Logger {
-  if (!process.stdout.isTTY) return pino({ level })
+  if (!process.stdout.isTTY) return pino({ level }, lineWriter(1))
   const options = { sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', messageFormat: sayRequest }
   return pino({ level }, pretty({ ...options, ignore: 'pid,hostname,method,path,status,ms' }))
+}
+
+/** Writes lines as they come. One that cannot be written, as on a full disk, is lost, and nothing else is: that is told. */
+function lineWriter(descriptor: number): { write(line: string): void } {
+  let lost = 0
+  const put = (line: string): void => {
+    const bytes = Buffer.from(line)
+    for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at)
+  }
+  return {
+    write(line) {
+      try {
+        if (lost > 0)
+          put(`${JSON.stringify({ level: 40, time: Date.now(), lost, msg: 'lines of the log were lost' })}\n`)
+        lost = 0
+        put(line)
+      } catch {
+        lost++
+      }
+    },
+  }
 }
 
 /** A request as one line for people. */
@@ -118,9 +142,11 @@ async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
   const stopped = new AbortController()
   void ledger.scrub.run(stopped.signal)
   const sweeper = setInterval(() => {
-    const swept = ledger.sweep().then(() => ledger.purge())
-    swept.catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
+    ledger.sweep().catch((error: Error) => log.error({ err: error }, 'the sweep failed'))
   }, SWEEP_MS)
+  const purger = setInterval(() => {
+    ledger.purge().catch((error: Error) => log.error({ err: error }, 'the purge failed'))
+  }, PURGE_MS)
   const noter = setInterval(() => log.info({ head: ledger.head }, 'head'), HEAD_MS)
   const signal = await new Promise<string>((resolve) => {
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name))
@@ -129,6 +155,7 @@ async function untilToldToStop(log: Logger, ledger: Ledger): Promise<void> {
   process.removeAllListeners('SIGTERM')
   process.removeAllListeners('SIGINT')
   clearInterval(sweeper)
+  clearInterval(purger)
   clearInterval(noter)
   stopped.abort()
   log.info({ signal }, 'finishing what runs; another signal ends it at once')

@@ -21,6 +21,11 @@ function socketPath(directory: string): { readonly path: string; readonly close:
   return { path: `/proc/self/fd/${descriptor}/${NAME}`, close: () => closeSync(descriptor) }
 }
 
+/** An answer that ends before its end: the server has gone. */
+export class AnswerCut extends CommandFailed {
+  override name = 'AnswerCut'
+}
+
 /** Answers a request. `signal`: whoever asked has gone. */
 type Answer = (request: Request, signal: AbortSignal) => AsyncGenerator<Line>
 
@@ -96,8 +101,8 @@ export async function askServer(directory: string, request: Request): Promise<As
   const isThere = await new Promise<boolean>((resolve, reject) => {
     socket.once('connect', () => resolve(true))
     socket.once('error', (error: NodeJS.ErrnoException) =>
-      // A server that was killed leaves its socket behind, refusing.
-      error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? resolve(false) : reject(error),
+      // A server that was killed leaves its socket behind, refusing; one that is about to stop resets.
+      ['ECONNREFUSED', 'ENOENT', 'ECONNRESET'].includes(String(error.code)) ? resolve(false) : reject(error),
     )
   })
   close()
@@ -108,7 +113,7 @@ export async function askServer(directory: string, request: Request): Promise<As
 
 /**
  * Lines end with a line feed and nothing else: Unicode's other separators may stand in a text.
- * @throws {CommandFailed} when the answer was cut off
+ * @throws {AnswerCut}
  */
 async function* answers(socket: Socket): AsyncGenerator<Line> {
   socket.setEncoding('utf8')
@@ -126,5 +131,5 @@ async function* answers(socket: Socket): AsyncGenerator<Line> {
   } catch {
     // Falls through: a connection that broke, or half a line, is an answer that was cut off.
   }
-  throw new CommandFailed('the server went away before it had answered: it is not known whether this was done')
+  throw new AnswerCut('the server went away before it had answered: it is not known whether this was done')
 }

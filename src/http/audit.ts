@@ -1,6 +1,5 @@
 /** The audit for operators' programs and pages: list, one event, follow, export. Each look is recorded. */
 import { Readable } from 'node:stream'
-import { setTimeout as wait } from 'node:timers/promises'
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { FilterMalformed, type Search } from '../domain/search.ts'
@@ -14,8 +13,6 @@ import { type SignedIn, signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
 
 const MAX_LIMIT = 1000
-/** How often a follower is told that the connection lives. ms */
-const HEARTBEAT_MS = 15_000
 
 export function auditRoutes(deps: Deps): Router {
   const { ledger } = deps
@@ -141,26 +138,13 @@ async function* eventStream(
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const mayGoOn = (): Promise<boolean> => ledger.read((state, now) => sessionUser(state, session, now)?.admin === true)
-  const events = follow(ledger, search, after, signal)
   // Without data it is no event; but whoever is cut off comes back to here, and misses none.
-  yield `: following\nid: ${after}\n\n`
-  let next = events.next()
-  for (;;) {
-    const ended = new AbortController()
-    const found = await Promise.race([next, beat(ended.signal)])
-    ended.abort()
+  yield `: following\nid: ${Math.min(after, ledger.head.seq)}\n\n`
+  for await (const found of follow(ledger, search, after, signal)) {
     if (!(await mayGoOn())) return
-    if (found === 'still') yield ': still here\n\n'
-    else if (found.done === true) return
-    else {
-      yield asEvent(ledger, found.value)
-      next = events.next()
-    }
+    yield found === 'silence' ? ': still here\n\n' : asEvent(ledger, found)
   }
 }
-
-const beat = (signal: AbortSignal): Promise<'still'> =>
-  wait(HEARTBEAT_MS, 'still' as const, { signal, ref: false }).catch(() => 'still' as const)
 
 const asEvent = (ledger: Deps['ledger'], { event }: Found): string =>
   `id: ${event.seq}\ndata: ${JSON.stringify(tell(ledger, event))}\n\n`

@@ -69,6 +69,9 @@ function bookMetrics({ ledger }: Deps): Registry {
   gauge('scrub_passed_seconds', 'When the last pass ended well, seconds since 1970; 0 for never', () =>
     Math.floor((ledger.scrub.status.passed?.at ?? 0) / 1000),
   )
+  gauge('scrub_troubled', 'Whether something could not be read back, for a reason that may pass', () =>
+    Number(ledger.scrub.status.trouble !== undefined),
+  )
   gauge(
     'scrub_fault_seq',
     'The first event that does not hold; 0 where all do',

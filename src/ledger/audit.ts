@@ -66,21 +66,27 @@ export async function neighbours(
   return undefined
 }
 
-/** Events as they come to be on disk, from the one after `after` on, until `signal`. */
+/** How long a follower waits for events before it is told that there are none. ms */
+const SILENCE_MS = 15_000
+
+/**
+ * Events as they come to be on disk, from the one after `after` on, until `signal`; `silence` now and then where there
+ * are none. Where the book ends before `after`, as an older one that was restored does, its next event is the first.
+ */
 export async function* follow(
   ledger: Ledger,
   search: Search,
   after: number,
   signal: AbortSignal,
-): AsyncGenerator<Found> {
-  let seen = after
+): AsyncGenerator<Found | 'silence'> {
+  let seen = Math.min(after, ledger.head.seq)
+  const onRead = (): void => signal.throwIfAborted()
   while (!signal.aborted && ledger.isOpen) {
     const { seq } = ledger.head
-    if (seq > seen) {
-      yield* list(ledger, { search, from: seen + 1, to: seq, newestFirst: false })
-      seen = seq
-    }
-    await ledger.waitBeyond(seen, signal)
+    if (seq > seen) yield* list(ledger, { search, from: seen + 1, to: seq, newestFirst: false, onRead })
+    seen = seq
+    await ledger.waitBeyond(seen, signal, SILENCE_MS)
+    if (ledger.head.seq === seen) yield 'silence'
   }
 }
 

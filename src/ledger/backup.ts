@@ -9,9 +9,10 @@ import { evolve, initial } from '../domain/domain.ts'
 import { summarize } from '../domain/search.ts'
 import { recorded } from './audit.ts'
 import { checkLine, GENESIS, type Head } from './chain.ts'
-import { BookUnusable, isFresh, lock, ownDirectory, unusable } from './directory.ts'
+import { BookUnusable, isFreeToRestore, ownDirectory, RESTORING, unusable } from './directory.ts'
 import { BLOCK, blockOf, broken, toEvent } from './history.ts'
 import type { By, Ledger } from './ledger.ts'
+import { lock } from './lock.ts'
 import { type Change, Log } from './log.ts'
 import { linesOf } from './proof.ts'
 import { type OnProgress, rowsOf } from './rebuild.ts'
@@ -90,34 +91,43 @@ export async function restore(
   onProgress: OnProgress = () => {},
 ): Promise<Head> {
   const real = ownDirectory(directory, false)
-  const making = join(real, '.restoring')
+  requireFree(real)
   const unlock = await lock(real)
   try {
-    if (!isEmpty(real))
-      throw new BookUnusable(`${directory} is not empty: a backup is restored into an empty DATA_DIR only`)
-    rmSync(making, { recursive: true, force: true }) // Left behind by one that was cut off.
-    const head = await restoreInto(making, bytes, onProgress)
-    Witness.open(join(making, 'head'), head).close()
-    renameSync(join(making, 'book'), join(real, 'book'))
-    renameSync(join(making, 'head'), join(real, 'head'))
-    rmSync(making, { recursive: true, force: true })
-    // Once more in its place: that puts the directory itself on disk.
-    Witness.open(join(real, 'head'), head).close()
-    return head
-  } catch (error) {
-    rmSync(making, { recursive: true, force: true })
-    throw unusable(directory, error)
+    requireFree(real)
+    return await makeBook(real, bytes, onProgress)
   } finally {
     await unlock()
   }
 }
 
-function isEmpty(directory: string): boolean {
+function requireFree(directory: string): void {
+  if (!isFreeToRestore(directory))
+    throw new BookUnusable(`${directory} is not empty: a backup is restored into an empty DATA_DIR only`)
+}
+
+/** Makes the book aside and puts it in its place when it is whole: until then nothing but a restore begins here. */
+async function makeBook(
+  directory: string,
+  bytes: Iterable<Buffer> | AsyncIterable<Buffer>,
+  onProgress: OnProgress,
+): Promise<Head> {
+  const making = join(directory, RESTORING)
+  const discard = (path: string): void => rmSync(path, { recursive: true, force: true })
   try {
-    return isFresh(directory)
+    // Left behind by one that was cut off, or by a first start.
+    for (const path of [join(directory, 'head'), join(directory, 'book'), making]) discard(path)
+    const head = await restoreInto(making, bytes, onProgress)
+    Witness.open(join(making, 'head'), head).close()
+    renameSync(join(making, 'head'), join(directory, 'head'))
+    renameSync(join(making, 'book'), join(directory, 'book'))
+    // Once more in its place: that puts the directory itself on disk.
+    Witness.open(join(directory, 'head'), head).close()
+    discard(making)
+    return head
   } catch (error) {
-    if (error instanceof BookUnusable) return false
-    throw error
+    discard(making)
+    throw unusable(directory, error)
   }
 }
 

@@ -1,7 +1,5 @@
 /** The data directory: who may have one, what makes it a book's, and what is left behind in it. */
 
-import { hash } from 'node:crypto'
-import { once } from 'node:events'
 import {
   accessSync,
   chmodSync,
@@ -16,14 +14,16 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
-import { platform } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 
 /** The book is there but must not be used: it is damaged, somebody else's, or not a book. The message says which. */
 export class BookUnusable extends Error {
   override name = 'BookUnusable'
+}
+
+/** The book is there, and what was asked of it cannot be read just now, for a reason that may pass. */
+export class BookUnreadable extends BookUnusable {
+  override name = 'BookUnreadable'
 }
 
 /** Another process holds the book. */
@@ -62,35 +62,73 @@ function makeDirectory(path: string): void {
   mkdirSync(path, { mode: 0o700 })
 }
 
+/**
+ * The real path of a directory for a book, or for one to come. Where something else lies, nothing is changed.
+ * @throws {BookUnusable} as `ownDirectory` and `isFresh` do, and where a book has to be and is not
+ */
+export function bookDirectory(directory: string, mustExist: boolean): string {
+  const real = ownDirectory(directory, mustExist)
+  if (isFresh(real) && mustExist) throw noBook(directory)
+  return real
+}
+
 const noBook = (directory: string): BookUnusable =>
   new BookUnusable(`there is no book in ${directory}: "daybook serve" begins one, or choose another DATA_DIR`)
 
 /**
- * Is a book to be begun here? Then only its owner may look in from now on.
+ * Is a book to be begun here?
  * @throws {BookUnusable} where something else lies, where files are missing, or where a book has to be and is not
  */
 export function prepare(directory: string, mustExist: boolean): boolean {
-  if (!isFresh(directory)) return false
-  if (mustExist) throw noBook(directory)
-  chmodSync(directory, 0o700)
-  return true
+  const isNew = isFresh(directory)
+  if (isNew && mustExist) throw noBook(directory)
+  return isNew
+}
+
+/** From now on only its owner may look in: what lies there opens everything. @throws {BookUnusable} where that fails */
+export function keepToOwner(directory: string): void {
+  if ((statSync(directory).mode & 0o077) === 0) return
+  try {
+    chmodSync(directory, 0o700)
+  } catch (error) {
+    throw new BookUnusable(`${directory} is open to others, and that cannot be changed: ${(error as Error).message}`)
+  }
 }
 
 /** Has anything ever been acknowledged here? An empty witness is one whose making was cut off. */
 export const hasWitness = (directory: string): boolean =>
   (statSync(join(directory, 'head'), { throwIfNoEntry: false })?.size ?? 0) > 0
 
-/** Is there no book yet? A directory that holds anything else than hidden files must hold a whole book. */
+/** Where a restore makes the book before it is put in its place. */
+export const RESTORING = '.restoring'
+
+/**
+ * Is there no book yet? A directory that holds anything else than hidden files must hold a whole book.
+ * @throws {BookUnusable} where something else lies, where files are missing, or where a restore was cut off
+ */
 export function isFresh(directory: string): boolean {
+  if (existsSync(join(directory, 'book', 'CURRENT'))) return false
+  if (existsSync(join(directory, RESTORING)))
+    throw new BookUnusable(`a restore into ${directory} was cut off: run it again`)
   const names = readdirSync(directory).filter((name) => !name.startsWith('.'))
   if (names.length === 0) return true
   if (!names.includes('book') && !names.includes('head'))
     throw new BookUnusable(`${directory} is not empty and holds no book: choose another DATA_DIR (found ${names[0]})`)
-  if (existsSync(join(directory, 'book', 'CURRENT'))) return false
   // A first start that was cut off has acknowledged nothing and holds no data: it may begin again.
   const files = names.includes('book') ? readdirSync(join(directory, 'book')) : []
   if (!hasWitness(directory) && !files.some((name) => /\.(ldb|sst|log)$/.test(name))) return true
   throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. ${RESTORE}`)
+}
+
+/** May a backup be restored here? Where there is no book yet, or where an earlier restore was cut off. */
+export function isFreeToRestore(directory: string): boolean {
+  if (existsSync(join(directory, RESTORING))) return !existsSync(join(directory, 'book', 'CURRENT'))
+  try {
+    return isFresh(directory)
+  } catch (error) {
+    if (error instanceof BookUnusable) return false
+    throw error
+  }
 }
 
 /**
@@ -106,48 +144,6 @@ export function hold(directory: string): void {
 }
 export const isHeld = (directory: string): boolean => held.has(directory)
 export const release = (directory: string): boolean => held.delete(directory)
-
-/** Directories that this process has locked. */
-const locked = new Set<string>()
-
-/**
- * Locks the directory until it is released, or this process ends, however often the database in it is closed and opened
- * again meanwhile. On Linux by a socket of a name that only one can have; elsewhere LevelDB's own lock has to do.
- * @param directory its real path
- * @returns what releases it
- * @throws {BookInUse} when another process has it; {BookUnusable} when this one has it already
- */
-export async function lock(directory: string): Promise<() => Promise<void>> {
-  if (locked.has(directory)) throw new BookUnusable(`${directory} is open in this process already`)
-  locked.add(directory)
-  const socket = platform() === 'linux' ? await bound(`\0daybook ${hash('sha256', directory)}`) : createServer()
-  if (socket === undefined) {
-    locked.delete(directory)
-    throw new BookInUse(`${directory} is in use${holder(directory)}`)
-  }
-  return async () => {
-    if (socket.listening) await new Promise((resolve) => socket.close(resolve))
-    locked.delete(directory)
-  }
-}
-
-/** A program that is just being started by the last holder has its sockets for a moment: so it is tried for a while. */
-const [TRIES, BETWEEN_TRIES_MS] = [10, 20]
-
-/** A socket of that name; `undefined` where somebody has it. */
-async function bound(name: string): Promise<Server | undefined> {
-  for (let tries = 0; tries < TRIES; tries++) {
-    const socket = createServer().unref()
-    try {
-      socket.listen(name)
-      await once(socket, 'listening')
-      return socket
-    } catch {
-      await wait(BETWEEN_TRIES_MS)
-    }
-  }
-  return undefined
-}
 
 /** As much as a database that is opened writes before anything else. bytes */
 const PROBE_BYTES = 65_536

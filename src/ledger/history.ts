@@ -4,8 +4,9 @@ import type { Search, Summary, Tell } from '../domain/search.ts'
 import type { Actor, Recorded } from '../domain/shape.ts'
 import { checkLine, GENESIS, type Head } from './chain.ts'
 import { BookUnusable, RESTORE } from './directory.ts'
-import type { Span, View } from './log.ts'
+import type { Proved } from './proof.ts'
 import { NOBODY, SealedText, type Vault } from './vault.ts'
+import type { Span, View } from './view.ts'
 
 /** How many events share a note of what they hold. */
 export const BLOCK = 256
@@ -116,4 +117,20 @@ export async function* blocks(
   } finally {
     await notes.return(undefined)
   }
+}
+
+/** Walks the chain from event 1 to `last`. @param about the event whose hash to tell */
+export async function verifyAll(
+  view: View,
+  last: Head,
+  about: number | undefined,
+  onProgress: (seq: number) => void,
+): Promise<Proved | Fault> {
+  let at: string | undefined
+  const found = await walk(view.chunks(), undefined, ({ seq, hash }) => {
+    if (seq === about) at = hash
+    onProgress(seq)
+  })
+  if ('fault' in found) return found
+  return found.seq < last.seq ? { seq: found.seq + 1, fault: 'the record is missing' } : { ...found, at }
 }

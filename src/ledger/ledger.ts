@@ -3,7 +3,7 @@ import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts
 import type { Actor, Decision, Fact, Recorded, Trace, Via } from '../domain/shape.ts'
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
-import { lock, ownDirectory, proveWritable } from './directory.ts'
+import { bookDirectory, proveWritable } from './directory.ts'
 import { Group, Refused } from './group.ts'
 import {
   blockOf,
@@ -16,14 +16,16 @@ import {
   ownerOf,
   readEvents,
   toEvent,
-  walk,
+  verifyAll,
 } from './history.ts'
 import { newId } from './ids.ts'
-import { type Change, Log, type Span, type View } from './log.ts'
+import { lock } from './lock.ts'
+import { type Change, Log } from './log.ts'
 import type { Proved } from './proof.ts'
 import { Scrub } from './scrub.ts'
 import { beginBatch, endBatch, rollBack } from './tables.ts'
 import type { Vault } from './vault.ts'
+import type { Span, View } from './view.ts'
 
 /** Who asks for a change, how it came, and from where. */
 export type By = { readonly actor: Actor; readonly via: Via; readonly trace?: Trace }
@@ -76,13 +78,14 @@ export class Ledger {
    * @throws {BookUnusable} with a message that says what is wrong and what to do
    */
   static async open(options: LedgerOptions, { mustExist = false } = {}): Promise<Ledger> {
-    const unlock = await lock(ownDirectory(options.directory, mustExist))
+    const unlock = await lock(bookDirectory(options.directory, mustExist))
+    let ledger: Ledger | undefined
     try {
-      const ledger = new Ledger(options, await openBook(options.directory, mustExist), unlock)
+      ledger = new Ledger(options, await openBook(options.directory, mustExist), unlock)
       if (ledger.head.seq === 0) await ledger.announce()
       return ledger
     } catch (error) {
-      await unlock()
+      await (ledger?.close() ?? unlock())
       throw error
     }
   }
@@ -180,11 +183,15 @@ export class Ledger {
     return !this.#closed
   }
 
-  /** Waits until there is more on disk than `seq`, or `signal` says to stop waiting, or the book is closed. */
-  async waitBeyond(seq: number, signal: AbortSignal): Promise<void> {
+  /** Waits until there is more on disk than `seq`, or `signal` says to stop, or the book is closed; at most so many ms. */
+  async waitBeyond(seq: number, signal: AbortSignal, ms: number): Promise<void> {
     const wake = (): void => this.#wake()
     signal.addEventListener('abort', wake, { once: true })
-    while (this.head.seq <= seq && !signal.aborted && !this.#closed) await this.#moved.promise
+    const until = performance.now() + ms
+    const alarm = setTimeout(wake, ms).unref()
+    while (this.head.seq <= seq && !signal.aborted && !this.#closed && performance.now() < until)
+      await this.#moved.promise
+    clearTimeout(alarm)
     signal.removeEventListener('abort', wake)
   }
 
@@ -206,23 +213,16 @@ export class Ledger {
    * @param onProgress told how far it has got
    * @returns the head it reached, or the first event that does not hold and why
    */
-  async verify(about?: number, onProgress: (seq: number) => void = () => {}): Promise<Proved | Fault> {
-    const { log, durable: last } = this.#book
-    let at: string | undefined
-    const found = await walk(log.chunks(), undefined, ({ seq, hash }) => {
-      if (seq === about) at = hash
-      onProgress(seq)
-    })
-    if ('fault' in found) return found
-    return found.seq < last.seq ? { seq: found.seq + 1, fault: 'the record is missing' } : { ...found, at }
+  verify(about?: number, onProgress: (seq: number) => void = () => {}): Promise<Proved | Fault> {
+    return verifyAll(this.#book.log, this.#book.durable, about, onProgress)
   }
 
   /**
    * Takes keys that were erased off the disk: until then they could be found there.
    * @returns whether none is left; while somebody reads the book at length, some are
    */
-  purge(): Promise<boolean> {
-    return this.#book.log.purge()
+  async purge(): Promise<boolean> {
+    return this.status.writable && this.scrub.aside(() => this.#book.log.purge())
   }
 
   /** Finishes what is being written and lets go of the book. */
@@ -264,7 +264,8 @@ export class Ledger {
       }
       for (const [i, [name, value]] of keeps.entries())
         group.checked.push({ ...vault.keep(name, value), before: before[i]![1] })
-      for (const [name, value] of keeps) if (value === undefined) group.changes.push(Log.toPurge(name))
+      for (const [name, value] of keeps)
+        group.changes.push(value === undefined ? Log.toPurge(name) : Log.notToPurge(name))
     })
   }
 

@@ -1,7 +1,9 @@
-/** The log on disk: events by `seq`, the rows they made and the vault, in one LevelDB. The one door to `level`. */
+/** The log on disk: events by `seq`, the rows they made and the vault, in one LevelDB; what is written, and how. */
+
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import type { Level } from 'level'
-import { GENESIS, type Head, hashOf } from './chain.ts'
+import type { Head } from './chain.ts'
+import { type Database, NotOpened, openDatabase } from './database.ts'
 import {
   BookInUse,
   BookUnusable,
@@ -19,13 +21,22 @@ import {
 } from './directory.ts'
 import { Refused } from './group.ts'
 import { checksum, Tally } from './tally.ts'
+import {
+  after,
+  blockKey,
+  CHECKED,
+  CHUNK,
+  type Checked,
+  eventKey,
+  remedy,
+  tallyKey,
+  VERIFIED_KEY,
+  View,
+} from './view.ts'
 
 /** A change to one key; `undefined` deletes it. */
 export type Change = readonly [key: string, value: string | undefined]
 
-/** What is kept with a checksum, and counted, so that none can be lost unnoticed. */
-export const CHECKED = ['row/', 'vault/'] as const
-export type Checked = (typeof CHECKED)[number]
 /** A change to a checked value, and what stood there before; `undefined` for nothing. */
 export type CheckedChange = {
   readonly under: Checked
@@ -38,151 +49,8 @@ type Tallies = { [C in Checked]: Tally }
 /** The format of what is on disk. A book of another format is refused, never half-read. */
 const FORMAT = '2'
 const FORMAT_KEY = 'meta/format'
-const VERIFIED_KEY = 'meta/verified'
-const tallyKey = (under: Checked): string => `meta/tally/${under.slice(0, -1)}`
 /** Names of secrets that were deleted and may be on the disk still. */
 const PURGE = 'meta/purge/'
-const DIGITS = 16
-const place = (number: number): string => String(number).padStart(DIGITS, '0')
-const eventKey = (seq: number): string => `log/${place(seq)}`
-const blockKey = (block: number): string => `index/${place(block)}`
-/** Just past every key that begins with `prefix`. */
-const after = (prefix: string): string => `${prefix}\uffff`
-
-/** How many entries are read at once. */
-const CHUNK = 1000
-type Entry = [key: string, value: string]
-/** On Node `level` is classic-level, which can compact. */
-type Database = Level<string, string> & { compactRange(start: string, end: string): Promise<void> }
-type Snapshot = ReturnType<Database['snapshot']>
-type Range = { gte?: string; gt?: string; lt?: string; lte?: string; reverse?: boolean; limit?: number }
-
-export type Span = {
-  readonly from?: number
-  readonly to?: number
-  readonly reverse?: boolean
-  /** At most so many; -1 for all. */
-  readonly limit?: number
-}
-
-/** What can be read of a book: as it is, or, from a snapshot, as it was at one moment. */
-export class View {
-  protected readonly db: Database
-  protected readonly directory: string
-  readonly #snapshot: Snapshot | undefined
-  /** How many read at length at the moment: what they see stays on the disk. Shared with the views of snapshots. */
-  protected readonly reading: { count: number }
-
-  constructor(db: Database, directory: string, reading = { count: 0 }, snapshot?: Snapshot) {
-    this.db = db
-    this.directory = directory
-    this.reading = reading
-    this.#snapshot = snapshot
-  }
-
-  /** The lines of events `from` to `to`, both included, some at a time; newest first if `reverse`. @throws {BookUnusable} */
-  async *chunks({
-    from = 1,
-    to = Number.MAX_SAFE_INTEGER,
-    reverse = false,
-    limit = -1,
-  }: Span = {}): AsyncGenerator<readonly (readonly [seq: number, line: string])[]> {
-    for await (const entries of this.#entries({ gte: eventKey(from), lte: eventKey(to), reverse, limit }))
-      yield entries.map(([key, line]) => [Number(key.slice(4)), line] as const)
-  }
-
-  /** The same one by one. @throws {BookUnusable} */
-  async *lines(span: Span = {}): AsyncGenerator<readonly [seq: number, line: string]> {
-    for await (const chunk of this.chunks(span)) yield* chunk
-  }
-
-  /**
-   * Every checked value under a prefix, the prefix cut off.
-   * @throws {BookUnusable} when one is not what was written, or when at the end some are missing
-   */
-  async *values(under: Checked): AsyncGenerator<readonly [name: string, text: string]> {
-    const tally = new Tally()
-    for await (const entries of this.#entries({ gte: under, lt: after(under) }))
-      for (const [key, value] of entries) {
-        const [sum, text] = [Number.parseInt(value.slice(0, 8), 16), value.slice(8)]
-        if (checksum(key, text) !== sum) throw new BookUnusable(`${key} is damaged. ${remedy[under]}`)
-        tally.add(sum)
-        yield [key.slice(under.length), text]
-      }
-    if ((await this.get(tallyKey(under))) !== String(tally))
-      throw new BookUnusable(`something under ${under} is missing, or older than it should be. ${remedy[under]}`)
-  }
-
-  /** What is noted of blocks of events, in order; a note that is damaged is left out. */
-  async *notes(
-    fromBlock: number,
-    toBlock: number,
-    reverse: boolean,
-  ): AsyncGenerator<readonly [block: number, note: string], void, undefined> {
-    const range = { gte: blockKey(fromBlock), lte: blockKey(toBlock), reverse }
-    for await (const entries of this.#entries(range))
-      for (const [key, value] of entries)
-        if (checksum(key, value.slice(8)) === Number.parseInt(value.slice(0, 8), 16))
-          yield [Number(key.slice(-DIGITS)), value.slice(8)]
-  }
-
-  /** Where the book ends, as the last line itself says. */
-  async head(): Promise<Head> {
-    for await (const [seq, line] of this.lines({ reverse: true, limit: 1 })) return { seq, hash: hashOf(line) }
-    return { seq: 0, hash: GENESIS }
-  }
-
-  /** How far the chain was found to hold before; where nothing is known, before the first event. */
-  async verified(): Promise<Head> {
-    const found = /^(\d{1,15}) ([0-9a-f]{64})$/.exec((await this.get(VERIFIED_KEY)) ?? '')
-    return found === null ? { seq: 0, hash: GENESIS } : { seq: Number(found[1]), hash: found[2]! }
-  }
-
-  /** One value. @throws {BookUnusable} when it cannot be read */
-  async get(key: string): Promise<string | undefined> {
-    try {
-      return await this.db.get(key, this.#snapshot === undefined ? {} : { snapshot: this.#snapshot })
-    } catch (error) {
-      throw this.#unread(error)
-    }
-  }
-
-  /** What it means that something could not be read. */
-  #unread(error: unknown): Error {
-    return this.db.status === 'open'
-      ? new BookUnusable(`${this.directory} cannot be read: ${(error as Error).message}. ${RESTORE}`)
-      : new Refused('book_unavailable', 'The book is being opened again: try again shortly.')
-  }
-
-  async *#entries({ limit = -1, ...range }: Range): AsyncGenerator<Entry[]> {
-    const options = this.#snapshot === undefined ? range : { ...range, snapshot: this.#snapshot }
-    let left = limit < 0 ? Number.POSITIVE_INFINITY : limit
-    this.reading.count++
-    try {
-      const iterator = this.db.iterator<string, string>(options)
-      try {
-        while (left > 0) {
-          const entries = await iterator.nextv(Math.min(CHUNK, left))
-          if (entries.length === 0) return
-          left -= entries.length
-          yield entries as Entry[]
-        }
-      } finally {
-        await iterator.close()
-      }
-    } catch (error) {
-      throw error instanceof BookUnusable ? error : this.#unread(error)
-    } finally {
-      this.reading.count--
-    }
-  }
-}
-
-const remedy: { readonly [C in Checked]: string } = {
-  'row/': 'The events may be whole: "daybook rebuild" makes the rows anew from them. Nothing was changed',
-  'vault/': RESTORE,
-}
-
 export class Log extends View {
   #tallies: Tallies = { 'row/': new Tally(), 'vault/': new Tally() }
   /** The write that is under way. */
@@ -207,10 +75,7 @@ export class Log extends View {
     let db: Database | undefined
     try {
       const isNew = prepare(real, mustExist)
-      // Loaded when it is needed: what does not touch the book starts without the database.
-      const { Level } = await import('level')
-      db = new Level(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew }) as Database
-      await openDatabase(db, real)
+      db = await openDatabase(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew })
       const log = new Log(db, real)
       await log.#begin(first, toRebuild)
       signHolder(real)
@@ -218,7 +83,7 @@ export class Log extends View {
     } catch (error) {
       await db?.close()
       release(real)
-      throw unusable(directory, error)
+      throw error instanceof NotOpened ? notOpened(real, error) : unusable(directory, error)
     }
   }
 
@@ -252,7 +117,11 @@ export class Log extends View {
    * one that failed there is no other through this handle: LevelDB may lose what it then calls synced.
    */
   write(changes: readonly Change[], checked: readonly CheckedChange[] = []): Promise<void> {
-    const turn = this.#writing.then(() => this.#write(changes, checked))
+    return this.#inTurn(() => this.#write(changes, checked))
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#writing.then(work)
     this.#writing = turn.catch(() => {
       this.#hasFailed = true
     })
@@ -285,13 +154,15 @@ export class Log extends View {
   }
 
   static verifiedChange({ seq, hash }: Head): Change {
-    return [VERIFIED_KEY, `${seq} ${hash}`]
+    return [VERIFIED_KEY, `${hex(checksum(VERIFIED_KEY, `${seq} ${hash}`))}${seq} ${hash}`]
   }
 
   /** What is there now, whatever is written meanwhile; to be closed. */
   snapshot(): { readonly view: View; readonly close: () => Promise<void> } {
+    if (!this.isOpen) throw new Refused('book_unavailable', 'The book is being opened again: try again shortly.')
     const snapshot = this.db.snapshot()
     this.reading.count++
+    this.reading.begun++
     const close = async (): Promise<void> => {
       this.reading.count--
       await snapshot.close()
@@ -333,26 +204,55 @@ export class Log extends View {
 
   /** Notes, with the deletion of a secret, that its bytes have to go off the disk. */
   static toPurge(name: string): Change {
-    return [`${PURGE}${name}`, '']
+    return [`${PURGE}${name}`, randomUUID()]
+  }
+
+  /** Goes with a new secret of a name: nothing of that name is to be purged any more. */
+  static notToPurge(name: string): Change {
+    return [`${PURGE}${name}`, undefined]
   }
 
   /**
    * Takes secrets that were deleted off the disk, too: LevelDB keeps them until they are compacted, and as long as
    * somebody reads. A file that holds a value and its deletion is rewritten only when a later deletion is merged into
    * it, so each is deleted once more.
-   * @returns whether that is done
+   * @returns whether that is done; not while somebody else reads at length
    */
   async purge(): Promise<boolean> {
-    const notes = await this.db.keys({ gte: PURGE, lt: after(PURGE) }).all()
-    if (notes.length === 0) return true
-    if (this.reading.count > 0) return false
-    for (let round = 0; round < 3; round++) {
-      await this.write(notes.map((note) => [`vault/${note.slice(PURGE.length)}`, undefined]))
+    for (let round = 1; this.reading.count === 0; round++) {
+      const { begun } = this.reading
+      // Asked for in turn with writes: a name that got a new secret meanwhile has no note any more.
+      const notes = await this.#inTurn(() => this.#deleteNoted())
+      if (notes.length === 0) return true
       await this.db.compactRange('vault/', after('vault/'))
+      if (round < 3) continue
+      if (this.reading.begun > begun) return false
+      await this.#inTurn(() => this.#forget(notes))
+      return true
     }
-    if (this.reading.count > 0) return false
-    await this.write(notes.map((note) => [note, undefined]))
-    return true
+    return false
+  }
+
+  #notes = (): Promise<[string, string][]> => this.db.iterator({ gte: PURGE, lt: after(PURGE) }).all()
+
+  async #deleteNoted(): Promise<[string, string][]> {
+    const notes = await this.#notes()
+    if (notes.length > 0)
+      await this.#write(
+        notes.map(([note]) => [`vault/${note.slice(PURGE.length)}`, undefined]),
+        [],
+      )
+    return notes
+  }
+
+  /** A note that was made anew meanwhile stays. */
+  async #forget(purged: readonly [string, string][]): Promise<void> {
+    const now = new Map(await this.#notes())
+    const done = purged.filter(([note, value]) => now.get(note) === value)
+    await this.#write(
+      done.map(([note]) => [note, undefined]),
+      [],
+    )
   }
 
   /** @param isForAWhile whether it will be opened again: then the book still has its holder */
@@ -384,13 +284,8 @@ const otherFormat = (directory: string, format: string): string =>
     ? `${directory} has format ${format}, of a newer Daybook: this one reads format ${FORMAT}. Nothing was changed`
     : `${directory} has format ${format}; this Daybook reads format ${FORMAT}. Nothing was changed`
 
-async function openDatabase(db: Database, directory: string): Promise<void> {
-  try {
-    await db.open()
-  } catch (error) {
-    const cause = (error as Error).cause as { code?: string; message?: string } | undefined
-    if (cause?.code === 'LEVEL_LOCKED') throw new BookInUse(`${directory} is in use${holder(directory)}`)
-    const remedy = cause?.code === 'LEVEL_CORRUPTION' ? `. ${RESTORE}` : ''
-    throw new BookUnusable(`${directory} cannot be opened: ${cause?.message ?? (error as Error).message}${remedy}`)
-  }
+function notOpened(directory: string, error: NotOpened): BookUnusable {
+  if (error.isLocked) return new BookInUse(`${directory} is in use${holder(directory)}`)
+  const remedy = error.code === 'LEVEL_CORRUPTION' ? `. ${RESTORE}` : ''
+  return new BookUnusable(`${directory} cannot be opened: ${error.message}${remedy}`)
 }

@@ -3,11 +3,13 @@ import { join } from 'node:path'
 import { evolve, initial, type State, tablesOf } from '../domain/domain.ts'
 import { loadVault, verifyEnd } from './book.ts'
 import type { Head } from './chain.ts'
-import { lock, ownDirectory } from './directory.ts'
+import { bookDirectory } from './directory.ts'
 import { broken, toEvent, walk } from './history.ts'
-import { Log, type View } from './log.ts'
+import { lock } from './lock.ts'
+import { Log } from './log.ts'
 import { forgetChanges, textOf } from './tables.ts'
 import { Vault } from './vault.ts'
+import type { View } from './view.ts'
 import { Witness } from './witness.ts'
 
 /** Told how far it is, and where it ends. */
@@ -71,7 +73,7 @@ export async function compareRows(view: View, vault: Vault, onProgress?: OnProgr
  * @throws {BookUnusable} when an event does not hold: then nothing is changed
  */
 export async function rebuildRows(directory: string, onProgress?: OnProgress): Promise<{ rows: number; head: Head }> {
-  const unlock = await lock(ownDirectory(directory, true))
+  const unlock = await lock(bookDirectory(directory, true))
   let log: Log | undefined
   try {
     log = await Log.open(directory, () => [], true, true)

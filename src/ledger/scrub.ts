@@ -3,9 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { summarize } from '../domain/search.ts'
 import type { Book } from './book.ts'
 import { GENESIS, type Head } from './chain.ts'
-import { BookUnusable } from './directory.ts'
+import { BookUnreadable, BookUnusable } from './directory.ts'
 import { BLOCK, blockOf, type Fault, lastOf, toEvent, walk } from './history.ts'
-import { type Change, Log, type Span } from './log.ts'
+import { type Change, Log } from './log.ts'
+import type { Span } from './view.ts'
 
 /** What the scrub needs of the ledger. */
 type Ledger = {
@@ -25,11 +26,15 @@ export type ScrubStatus = {
   /** When the last pass over the whole book ended well, ms since 1970, and at which event. */
   readonly passed: { readonly at: number; readonly seq: number } | undefined
   readonly fault: Fault | undefined
+  /** Why it does not get on at the moment, where it does not. */
+  readonly trouble: string | undefined
 }
 
 /** Slow by design: so many events at once, and so long a rest, that no request waits for it. */
 const SLICE = 128
 const REST_MS = 25
+/** So many times in a row, `IDLE_MS` apart, what cannot be read is tried again before it is called damaged. */
+const TRIES = 120
 /** Between looks for a new block. */
 const IDLE_MS = 500
 /** A pass over the whole book begins so long after the last one ended. */
@@ -40,6 +45,9 @@ export class Scrub {
   #at: Head | undefined = { seq: 0, hash: GENESIS }
   #passed: ScrubStatus['passed']
   #fault: Fault | undefined
+  #trouble: { readonly times: number; readonly why: string } | undefined
+  #isAside = false
+  #running: Promise<unknown> = Promise.resolve()
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger
@@ -47,7 +55,8 @@ export class Scrub {
 
   get status(): ScrubStatus {
     const { verified } = this.#ledger.book()
-    return { verified: verified.seq, at: this.#at?.seq, passed: this.#passed, fault: this.#fault }
+    const trouble = this.#trouble?.why
+    return { verified: verified.seq, at: this.#at?.seq, passed: this.#passed, fault: this.#fault, trouble }
   }
 
   /** Reads on until told to stop. A book that is being opened again is looked at again later. */
@@ -58,8 +67,26 @@ export class Scrub {
     }
   }
 
+  /** Does something while nothing is read here. */
+  async aside<T>(work: () => Promise<T>): Promise<T> {
+    this.#isAside = true
+    try {
+      await this.#running.catch(() => {})
+      return await work()
+    } finally {
+      this.#isAside = false
+    }
+  }
+
   /** One slice of work. Gives whether there is more to do at once. */
   async step(): Promise<boolean> {
+    if (this.#isAside) return false
+    const running = this.#step()
+    this.#running = running
+    return running
+  }
+
+  async #step(): Promise<boolean> {
     const { durable, verified } = this.#ledger.book()
     if (durable.seq >= lastOf(blockOf(verified.seq + 1))) await this.#noteBlock(verified)
     else if (this.#at !== undefined) await this.#readOn(this.#at)
@@ -99,7 +126,10 @@ export class Scrub {
     this.#at = undefined
   }
 
-  /** What the database itself cannot read any more is a fault like any other, unless it is just being opened again. */
+  /**
+   * What the database itself finds damaged is a fault like any other. What cannot be read for another reason, such as
+   * too many open files, is one only if that does not pass.
+   */
   async #walk(
     book: Book,
     span: Span,
@@ -107,11 +137,14 @@ export class Scrub {
     onLine?: (head: Head, line: string) => void,
   ): Promise<Head | Fault> {
     try {
-      return await walk(book.log.chunks(span), before, onLine)
+      const found = await walk(book.log.chunks(span), before, onLine)
+      this.#trouble = undefined
+      return found
     } catch (error) {
-      const isStillOpen = book.log.isOpen && this.#ledger.book() === book
-      if (!(error instanceof BookUnusable) || !isStillOpen) throw error
-      return { seq: before.seq + 1, fault: `it, or one of the ${SLICE} after it, cannot be read` }
+      if (!(error instanceof BookUnusable)) throw error
+      this.#trouble = { times: (this.#trouble?.times ?? 0) + 1, why: error.message }
+      if (error instanceof BookUnreadable && this.#trouble.times < TRIES) throw error
+      return { seq: before.seq + 1, fault: `it, or one of the ${SLICE} after it, cannot be read: ${error.message}` }
     }
   }
 

@@ -1,8 +1,9 @@
 /** The rows on disk: every table of the state, mirrored in the batch of the events that changed it. */
 import { type State, tablesOf } from '../domain/domain.ts'
 import { BookUnusable } from './directory.ts'
-import type { CheckedChange, View } from './log.ts'
+import type { CheckedChange } from './log.ts'
 import { type SealedBlob, SealedText, type Vault } from './vault.ts'
+import type { View } from './view.ts'
 
 /** A batch begins: all rows changed since the last one. */
 export function beginBatch(state: State): CheckedChange[] {

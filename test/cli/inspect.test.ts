@@ -1,11 +1,16 @@
 /** `daybook audit …` by filter, followed, taken along and proved; `backup`, `restore`, `rebuild`, `user erase`. */
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import test, { type ExecutionContext } from 'ava'
+import { answer } from '../../src/cli/run.ts'
+import { listenForCommands } from '../../src/cli/socket.ts'
+import { Ledger } from '../../src/ledger/ledger.ts'
+import { Log } from '../../src/ledger/log.ts'
 import { daybook, type Home, homeFor, MAIN, newHome, rowsOf, serve, WAYS } from '../_serve.ts'
 import { ClientSide, person, Visitor } from '../_support.ts'
+import { withDatabase } from '../ledger/_book.ts'
 
 /** A server, with alice connected, who has written two things down and deleted one; its address in `url`. */
 async function begin(t: ExecutionContext) {
@@ -158,6 +163,41 @@ test('audit tail: what happened last, then each event as it happens, also over a
   t.regex((await lines.next()).value!, /added “two”/)
 })
 
+test('audit tail: an event that does not hold ends it, and is named', async (t) => {
+  const { home, server } = await begin(t)
+  await server.stop()
+  const [seq, hash] = readFileSync(join(home.data, 'head'), 'utf8').trim().split(' ')
+  const [key, verified] = Log.verifiedChange({ seq: Number(seq), hash: hash! })
+  await withDatabase(home.data, async (db) => {
+    const event = `log/${'5'.padStart(16, '0')}`
+    await db.batch([
+      { type: 'put', key, value: verified! },
+      { type: 'put', key: event, value: (await db.get(event))!.replace('"type":', '"typo":') },
+    ])
+  })
+  // What a server does for commands, without the scrub, which would find it first.
+  const ledger = await Ledger.open({ directory: home.data, clock: Date.now, version: 'test' })
+  const socket = await listenForCommands(home.data, (request, signal) => answer(ledger, request, signal))
+  const { code, stderr } = await daybook(home, 'audit tail --lines 99')
+  socket.close()
+  await ledger.close()
+  t.is(code, 1)
+  t.regex(stderr, /event 5 does not hold/)
+})
+
+test('two backups into one file at once: whoever says that it is there is right', async (t) => {
+  const { home } = await begin(t)
+  const file = join(home.folder, 'backup')
+  const made = await Promise.all([daybook(home, `backup ${file}`), daybook(home, `backup ${file}`)])
+  t.true(made.some(({ code }) => code === 0))
+  const env = { DATA_DIR: join(home.folder, 'restored') }
+  t.is((await daybook(home, `restore ${file}`, { env })).code, 0)
+  t.deepEqual(
+    readdirSync(home.folder).filter((name) => name.includes('partial')),
+    [],
+  )
+})
+
 for (const way of WAYS)
   test(`backup, restore and rebuild (${way})`, async (t) => {
     const home = await homeFor(t, way)
@@ -169,7 +209,7 @@ for (const way of WAYS)
     const [, head] = /Head (\d+:[0-9a-f]{64})/.exec(made.stdout)!
     t.like(await daybook(home, `backup ${file}`), { code: 2, stdout: '' }, 'nothing is written over')
     t.like(await daybook(home, `backup ${home.folder}/no/where`), { code: 2, stdout: '' })
-    t.false(existsSync(`${file}.partial`))
+    t.false(readdirSync(home.folder).some((name) => name.includes('partial')))
     t.like(await daybook(home, 'rebuild --verify'), { code: 0, stderr: '' })
     if (way === 'beside a server') t.like(await daybook(home, 'rebuild'), { code: 1, stdout: '' })
     else t.is((await daybook(home, 'rebuild')).code, 0)

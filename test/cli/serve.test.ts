@@ -121,7 +121,7 @@ test('88. the socket is 0600 in a 0700 directory, whatever the umask; so is a di
       mkdirSync(home.data)
       chmodSync(home.data, 0o777)
     }
-    const server = await serve(t, home, [], { umask: '000' })
+    const server = await serve(t, home, [], { before: 'umask 000' })
     t.is(modeOf(home.data), '700')
     for (const name of ['daybook.sock', 'head', 'lock']) t.is(modeOf(join(home.data, name)), '600', name)
     await server.stop()
@@ -262,4 +262,14 @@ test('63. what it logs: a line a request with id, method, path and status; no qu
   const line = lines.find((entry) => entry.request === answer.headers.get('x-request-id'))
   t.like(line, { method: 'POST', path: '/todos/:username', status: answer.status, msg: 'request' })
   t.notRegex(server.said.stdout + server.said.stderr, /in-(a-header|a-cookie|the-query|the-body)/)
+})
+
+test('a log that cannot be written loses its lines and nothing else, and the end is an orderly one', async (t) => {
+  const home = await newHome(t)
+  const server = await serve(t, home, [], { before: 'exec > /dev/full' })
+  const tokens = await new ClientSide(home.url).connect(person('alice'))
+  for (let i = 0; i < 30; i++)
+    t.is((await new ClientSide(home.url).api(tokens.access_token, 'POST', '/todos/me', { todo: `${i}` })).status, 200)
+  t.is(await server.stop(), 0)
+  t.is((await eventsOf(home)).filter((type) => type === 'TodoAdded').length, 30)
 })

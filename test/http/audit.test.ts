@@ -1,6 +1,7 @@
 /** The audit for operators: who may look, what they find, how they follow, and that each look is recorded. */
+import { setTimeout as wait } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { registerUser } from '../../src/domain/users.ts'
+import { eraseUser, registerUser } from '../../src/domain/users.ts'
 import { hashPassword } from '../../src/http/passwords.ts'
 import { verifyExport } from '../../src/ledger/proof.ts'
 import { newKey } from '../../src/ledger/vault.ts'
@@ -182,6 +183,39 @@ test('following tells each new event once, and goes on where it was left; it end
   await boss.post('/logout', { form_token: token })
   await add('after the session')
   t.false((await left).includes('after the session'))
+})
+
+test('a follower who leaves, or may not go on, keeps nothing of the book', async (t) => {
+  const { world, boss, add } = await begin(t)
+  for (let i = 0; i < 40; i++) await add(`to-do ${i}`)
+  const cookie = [...boss.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  for (let i = 0; i < 4; i++) {
+    const leave = new AbortController()
+    const response = await fetch(`${world.url}/admin/audit/follow?after=1`, {
+      headers: { cookie },
+      signal: leave.signal,
+    })
+    await response.body!.getReader().read()
+    leave.abort()
+  }
+  await world.ledger.transact(SYSTEM, (state) => eraseUser(state, 'alice'))
+  let isDone = false
+  for (let i = 0; i < 100 && !isDone; i++, await wait(20)) isDone = await world.ledger.purge()
+  t.true(isDone, 'nobody reads any more')
+})
+
+test('whoever has seen more than there is, as of a book that an older one replaced, misses nothing that comes', async (t) => {
+  const { world, boss, add } = await begin(t)
+  const cookie = [...boss.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const headers = { cookie, 'last-event-id': String(world.ledger.head.seq + 10) }
+  const following = await fetch(`${world.url}/admin/audit/follow?filter=type:TodoAdded`, { headers })
+  await add('one')
+  await add('two')
+  const seen = await readEvents(following, 2)
+  t.deepEqual(
+    seen.map(({ data }) => data.what),
+    ['added “one”', 'added “two”'],
+  )
 })
 
 test('while the book cannot be written: it is looked into and taken along, and the answer says that no record is kept', async (t) => {

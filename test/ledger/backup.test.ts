@@ -1,12 +1,14 @@
 /** Backup, restore, rebuild and erasure: what comes back, what is refused, and what is gone for good. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import test, { type ExecutionContext } from 'ava'
+import { accept } from '../../src/domain/shape.ts'
 import { eraseUser, userKeyName } from '../../src/domain/users.ts'
 import { backUp, restore } from '../../src/ledger/backup.ts'
 import { BookUnusable } from '../../src/ledger/directory.ts'
 import type { Ledger } from '../../src/ledger/ledger.ts'
+import { Log } from '../../src/ledger/log.ts'
 import { compareRows, rebuildRows } from '../../src/ledger/rebuild.ts'
 import { dump, SYSTEM, temporaryFolder } from '../_support.ts'
 import { add, closedBook, databaseOf, filesIn, open, register, startBook, todosOf, withDatabase } from './_book.ts'
@@ -71,7 +73,7 @@ test('a backup that was cut off or changed anywhere is refused, and leaves nothi
   const folder = join(temporaryFolder(t), 'new')
   for (const [what, bytes] of Object.entries(bad)) {
     await t.throwsAsync(restore(folder, [bytes]), { instanceOf: BookUnusable, message: /backup/ }, what)
-    t.deepEqual(readdirSync(folder), [], what)
+    t.deepEqual(readdirSync(folder), ['.lock'], what)
   }
   t.is((await restore(folder, [whole])).seq, ledger.head.seq)
 })
@@ -90,7 +92,45 @@ test('a restore wants an empty directory, and touches no other', async (t) => {
   mkdirSync(join(left, '.restoring'), { recursive: true })
   writeFileSync(join(left, '.restoring', 'x'), 'left behind by a kill')
   t.is((await restore(left, [whole])).seq, ledger.head.seq)
-  t.deepEqual(readdirSync(left).sort(), ['book', 'head'])
+  t.deepEqual(readdirSync(left).sort(), ['.lock', 'book', 'head'])
+})
+
+test('a restore that was cut off anywhere is no book until it was run again', async (t) => {
+  const { ledger } = await filled(t)
+  const whole = await backupOf(ledger)
+  const restored = join(temporaryFolder(t), 'restored')
+  await restore(restored, [whole])
+  const cuts: { [what: string]: (folder: string) => void } = {
+    'while it was made': (folder) => rmSync(join(folder, '.restoring', 'head')),
+    'before anything was put in its place': () => {},
+    'between head and book': (folder) => renameSync(join(folder, '.restoring', 'head'), join(folder, 'head')),
+  }
+  for (const [what, cut] of Object.entries(cuts)) {
+    const folder = temporaryFolder(t)
+    cpSync(restored, join(folder, '.restoring'), { recursive: true })
+    cut(folder)
+    await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: /was cut off: run it again/ }, what)
+    await t.throwsAsync(restore(folder, [whole.subarray(0, 99)]), { instanceOf: BookUnusable, message: /backup/ }, what)
+    t.is((await restore(folder, [whole])).seq, ledger.head.seq, what)
+    await (await open(folder)).close()
+  }
+  // All is in its place, and only the empty folder is left.
+  mkdirSync(join(restored, '.restoring'))
+  await t.throwsAsync(restore(restored, [whole]), { instanceOf: BookUnusable, message: /is not empty/ })
+  await (await open(restored)).close()
+})
+
+test('a restore into a folder that others can enter, or after a first start that was cut off, is for its owner only', async (t) => {
+  const { ledger } = await filled(t)
+  const folder = temporaryFolder(t)
+  chmodSync(folder, 0o755)
+  mkdirSync(join(folder, 'book'))
+  writeFileSync(join(folder, 'book', 'LOG'), '')
+  await restore(folder, [await backupOf(ledger)])
+  t.is(statSync(folder).mode & 0o777, 0o700)
+  chmodSync(folder, 0o755)
+  await (await open(folder)).close()
+  t.is(statSync(folder).mode & 0o777, 0o700, 'a start closes what was opened to others')
 })
 
 test('105. rows that are hurt are made anew from the events; nothing else can be', async (t) => {
@@ -164,15 +204,54 @@ test('a backup of a book that does not hold fails, and says where', async (t) =>
     .map(([, line]) => line.slice(9, 73))
     .map((one, i) => [i + 1, one] as const)
     .at(-1)!
+  const [key, value] = Log.verifiedChange({ seq, hash })
   await withDatabase(folder, (db) =>
     db.batch([
-      { type: 'put', key: 'meta/verified', value: `${seq} ${hash}` },
+      { type: 'put', key, value: value! },
       { type: 'del', key: 'log/0000000000000007' },
     ]),
   )
   const ledger = await open(folder)
   await t.throwsAsync(backupOf(ledger), { message: /event 7 does not hold/ })
   await ledger.close()
+})
+
+test('a secret of a name that was deleted before stays, whatever is purged', async (t) => {
+  const { ledger, reopen } = await filled(t)
+  const keep = (current: typeof ledger, value: string | undefined) =>
+    current.transact(SYSTEM, () => accept([], undefined, { 'client-secret/x': value }))
+  await keep(ledger, 'one')
+  await keep(ledger, undefined)
+  const again = await reopen()
+  await keep(again, 'two')
+  t.true(await again.purge())
+  const last = await reopen()
+  t.is(last.secret('client-secret/x'), 'two')
+  await keep(last, undefined)
+  await Promise.all([last.purge(), keep(last, 'three')])
+  t.true(await last.purge())
+  t.is((await reopen()).secret('client-secret/x'), 'three')
+})
+
+test('what purge calls done is gone from the disk, however many read meanwhile', async (t) => {
+  const { ledger, folder } = await filled(t)
+  let done = 0
+  for (let i = 0; i < 25; i++) {
+    const user = `gone-${i}`
+    await register(ledger, user)
+    const key = ledger.secret(userKeyName(user))!
+    await ledger.transact(SYSTEM, (state) => eraseUser(state, user))
+    const reading = (async () => {
+      for (let turn = 0; turn < i; turn++) await Array.fromAsync(ledger.events({ from: 1, to: 200 }))
+    })()
+    if (await ledger.purge()) {
+      done++
+      t.false(Object.values(filesIn(folder)).join().includes(key), `erasure ${i}`)
+    }
+    await reading
+  }
+  t.true(done > 0)
+  t.true(await ledger.purge())
 })
 
 test('who reads at length keeps erased bytes on the disk; they go when the reading has ended', async (t) => {

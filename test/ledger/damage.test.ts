@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava'
 import { revokeUser } from '../../src/domain/users.ts'
 import { BookUnusable } from '../../src/ledger/directory.ts'
 import { Refused } from '../../src/ledger/ledger.ts'
+import { Log } from '../../src/ledger/log.ts'
 import { SYSTEM, temporaryFolder } from '../_support.ts'
 import { add, closedBook, databaseOf, open, todosOf, typesOf, withDatabase } from './_book.ts'
 
@@ -159,9 +160,21 @@ test('105. a row under another’s key, or of a table that is not known, is refu
 async function verifiedBook(t: ExecutionContext): Promise<string> {
   const folder = await closedBook(t)
   const [seq, hash] = readFileSync(join(folder, 'head'), 'utf8').trim().split(' ')
-  await withDatabase(folder, (db) => db.put('meta/verified', `${Number(seq)} ${hash}`))
+  const [key, value] = Log.verifiedChange({ seq: Number(seq), hash: hash! })
+  await withDatabase(folder, (db) => db.put(key, value!))
   return folder
 }
+
+test('a damaged note of how far the chain holds accuses nobody: it is read from the first event on', async (t) => {
+  const folder = await verifiedBook(t)
+  await withDatabase(folder, async (db) => {
+    const value = (await db.get('meta/verified'))!
+    await db.put('meta/verified', `${value.slice(0, -1)}${value.endsWith('0') ? '1' : '0'}`)
+  })
+  const ledger = await open(folder)
+  t.is(ledger.scrub.status.verified, 0)
+  await ledger.close()
+})
 
 test('105. what came after the last start is verified by the next one', async (t) => {
   for (const [, seq, edit] of edits) {

@@ -51,7 +51,7 @@ test('a folder that is not there becomes a book, for its owner only', async (t) 
   t.is(readFileSync(join(folder, 'lock'), 'utf8'), `${process.pid}\n`)
   for (const file of ['lock', 'head']) t.is(statSync(join(folder, file)).mode & 0o777, 0o600, file)
   await ledger.close()
-  t.deepEqual(readdirSync(folder).sort(), ['book', 'head'])
+  t.deepEqual(readdirSync(folder).sort(), ['.lock', 'book', 'head'])
 })
 
 test('an empty folder, or one with hidden files only, becomes a book, for its owner only', async (t) => {

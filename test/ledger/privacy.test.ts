@@ -88,6 +88,6 @@ test('91. after a whole story none of the secrets given out stands in the data d
 
 test('91. the folder of a book is for its owner only, and has no other files than these', async (t) => {
   const { folder } = await startBook(t)
-  t.deepEqual(readdirSync(folder).sort(), ['book', 'head', 'lock'])
+  t.deepEqual(readdirSync(folder).sort(), ['.lock', 'book', 'head', 'lock'])
   t.is(readFileSync(join(folder, 'head'), 'utf8').length, 82)
 })

@@ -1,9 +1,10 @@
 /** The scrub while somebody writes: what it finds stops the writing, leaves nobody waiting, and is not forgotten. */
+import { randomBytes } from 'node:crypto'
 import test from 'ava'
 import { BookUnusable } from '../../src/ledger/directory.ts'
 import { Refused } from '../../src/ledger/ledger.ts'
 import { SYSTEM, temporaryFolder } from '../_support.ts'
-import { add, open, register, todosOf, withDatabase } from './_book.ts'
+import { add, closedBook, elsewhere, open, register, todosOf, withDatabase } from './_book.ts'
 
 const EVENTS = 300
 
@@ -62,4 +63,34 @@ test('105. a finding outlives an outage: what recovers is not writable again, an
   t.is((await todosOf(ledger, 'alice')).length, EVENTS)
   await ledger.close()
   await t.throwsAsync(open(folder), { instanceOf: BookUnusable, message: /event 5 does not hold/ })
+})
+
+const STARVED = `
+import { closeSync, openSync } from 'node:fs'
+const ledger = await Ledger.open({ directory: folder, clock: Date.now, version: 'other' })
+const taken = []
+try { for (;;) taken.push(openSync('/dev/null')) } catch {}
+let step
+while (step === undefined && ledger.scrub.status.passed === undefined)
+  await ledger.scrub.step().catch((error) => { step = error.message })
+const { fault, trouble } = ledger.scrub.status
+const { writable } = ledger.status
+for (const descriptor of taken) closeSync(descriptor)
+while (ledger.scrub.status.passed === undefined) await ledger.scrub.step()
+console.log(JSON.stringify({ step, fault, trouble, writable, after: ledger.scrub.status }))
+await ledger.close()`
+
+test('what cannot be read for another reason than damage is no fault: it is told, and tried again', async (t) => {
+  const folder = await closedBook(t, 0)
+  const before = await open(folder)
+  // More than LevelDB keeps in memory: the first of them are in a file that a start does not open.
+  for (let i = 0; i < 10; i++)
+    await Promise.all(Array.from({ length: 1000 }, () => add(before, 'alice', randomBytes(500).toString('hex'))))
+  while (before.scrub.status.passed === undefined) await before.scrub.step()
+  await before.close()
+  const { stdout } = await elsewhere(folder, STARVED, 'ulimit -n 60')
+  const { step, fault, trouble, writable, after } = JSON.parse(stdout)
+  t.regex(step, /too many open files/i)
+  t.deepEqual([fault, trouble, writable], [undefined, step, true])
+  t.deepEqual([after.fault, after.trouble, after.passed.seq], [undefined, undefined, 10_002])
 })
