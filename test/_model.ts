@@ -19,13 +19,14 @@ export type Outcome = { readonly ok: boolean; readonly events: readonly string[]
 const done = (...events: string[]): Outcome => ({ ok: true, events })
 const no = (...events: string[]): Outcome => ({ ok: false, events })
 
-type User = { name: string; active: boolean; changes: number; todos: string[] }
+/** `approved`: they have let the app in before, and nothing has happened since that makes them be asked again. */
+type User = { name: string; active: boolean; changes: number; todos: string[]; approved: boolean }
 type Session = { id: string; user: User; until: number; ended: boolean }
 type Consent = { id: string; session: Session; until: number; ended: boolean }
 type Family = { user: User; until: number; ended: boolean }
 type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
-type Access = { id: string; family: Family; until: number }
-type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean; ended: boolean }
+type Access = { id: string; family: Family; until: number; ended: boolean }
+type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean }
 
 /** Who asks, and how well. */
 export type Wrong = 'right' | 'foreign client' | 'wrong details'
@@ -46,7 +47,7 @@ export class Model {
 
   signUp(name: string): Outcome {
     if (this.users.some((user) => user.name === name)) return no()
-    this.users.push({ name, active: true, changes: 0, todos: [] })
+    this.users.push({ name, active: true, changes: 0, todos: [], approved: false })
     return done('UserRegistered')
   }
 
@@ -79,7 +80,24 @@ export class Model {
     consent.ended = true
     if (!allow) return done('ConsentDenied')
     this.codes.push({ id: code, user: from.user, until: this.now + TTL.code, ended: false })
+    from.user.approved = true
     return done('ConsentGranted', 'CodeIssued')
+  }
+
+  /** As `ask`, where whoever has said yes is not asked the same again. */
+  askAgain(session: Session, id: string, code: string): Outcome {
+    if (!session.user.approved) return this.ask(session, id)
+    this.codes.push({ id: code, user: session.user, until: this.now + TTL.code, ended: false })
+    return done('CodeIssued')
+  }
+
+  /** The app gives a token back. */
+  giveBack(token: Access, kind: 'access' | 'refresh', isOwn: boolean): Outcome {
+    const { family } = token
+    if (family.ended || token.ended || !isOwn) return done()
+    if (kind === 'access') token.ended = true
+    else this.#end(family)
+    return done('TokenRevoked')
   }
 
   redeem(code: Code, how: Wrong, id: string): Outcome {
@@ -113,13 +131,19 @@ export class Model {
   }
 
   #give(family: Family, id: string, parent?: Refresh): void {
-    this.accesses.push({ id: `access-${id}`, family, until: Math.min(this.now + TTL.access, family.until) })
+    this.accesses.push({
+      id: `access-${id}`,
+      family,
+      until: Math.min(this.now + TTL.access, family.until),
+      ended: false,
+    })
     const token = { id: `refresh-${id}`, family, until: Math.min(this.now + TTL.idle, family.until) }
     this.refreshes.push({ ...token, ...(parent === undefined ? {} : { parent }), spent: false, ended: false })
   }
 
   #end(family: Family): void {
     family.ended = true
+    family.user.approved = false
     for (const code of this.codes) if (code.family === family) code.ended = true
   }
 
@@ -154,6 +178,7 @@ export class Model {
 
   /** Sessions, and what was about to be given. */
   #endPending(user: User): void {
+    user.approved = false
     for (const session of this.sessions) if (session.user === user) session.ended = true
     for (const consent of this.consents) if (consent.session.user === user) consent.ended = true
     for (const code of this.codes) if (code.user === user && code.family === undefined) code.ended = true
@@ -179,8 +204,12 @@ export class Model {
     const due = [...this.sessions, ...this.consents, ...unused].filter((one) => !one.ended && one.until < until)
     for (const one of due) one.ended = true
     const over = this.accesses.map(({ family }) => family).filter((family) => !family.ended && family.until < until)
-    for (const family of over) this.#end(family)
-    for (const token of this.refreshes) if (token.until < until) token.ended = true
+    for (const family of over) {
+      const { approved } = family.user
+      this.#end(family)
+      family.user.approved = approved
+    }
+    for (const token of [...this.accesses, ...this.refreshes]) if (token.until < until) token.ended = true
     return due.length + over.length > 0
   }
 
@@ -192,8 +221,8 @@ export class Model {
     return !consent.ended && this.now < consent.until
   }
 
-  speaks({ family, until }: Access): boolean {
-    return !family.ended && this.now < until && this.now < family.until
+  speaks({ family, until, ended }: Access): boolean {
+    return !ended && !family.ended && this.now < until && this.now < family.until
   }
 
   /** Everything that opens a door at this moment, by name. */

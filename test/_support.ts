@@ -1,5 +1,6 @@
 /** What tests stand on: a real book in a temporary folder, a real server before it, a person's browser, and ChatGPT. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -78,6 +79,7 @@ export const OTHER = {
 }
 
 export const settings = (publicUrl: string): Settings => ({
+  authMode: 'oauth',
   publicUrl,
   version: '0.0.0-test',
   contactEmail: 'contact@example.org',
@@ -258,14 +260,17 @@ export type Tokens = {
   scope: string
 }
 
+type Registered = { readonly id: string; readonly secret: string | undefined; readonly callback: string }
+
 /** ChatGPT's side, or any other client's: the link it opens, the exchange it posts, the calls it makes. */
 export class ClientSide {
   readonly url: string
   readonly id: string
-  readonly secret: string
+  /** `undefined` for a public client. */
+  readonly secret: string | undefined
   readonly callback: string
 
-  constructor(url: string, client = { id: CHATGPT_ID, secret: CHATGPT_SECRET, callback: CALLBACK }) {
+  constructor(url: string, client: Registered = { id: CHATGPT_ID, secret: CHATGPT_SECRET, callback: CALLBACK }) {
     this.url = url
     this.id = client.id
     this.secret = client.secret
@@ -281,9 +286,10 @@ export class ClientSide {
     return `/oauth?${new URLSearchParams(all)}`
   }
 
-  /** A code for somebody who is signed in already: through the consent page. */
+  /** A code for somebody who is signed in already: through the consent page, where there is one. */
   async codeFor(visitor: Visitor, changed: { [name: string]: string | undefined } = {}): Promise<string> {
-    const answer = await visitor.submit(await visitor.get(this.link(changed)), 'decision', { decision: 'allow' })
+    const page = await visitor.get(this.link(changed))
+    const answer = page.status === 303 ? page : await visitor.submit(page, 'decision', { decision: 'allow' })
     const code = new URL(answer.headers.get('location') ?? 'about:blank').searchParams.get('code')
     if (code === null) throw new Error(`no code: ${answer.status} ${answer.headers.get('location')} ${answer.text}`)
     return code
@@ -344,3 +350,22 @@ export class ClientSide {
 }
 
 export { wait }
+
+/** A client without a secret. */
+export const PUBLIC = { id: 'public', secret: undefined, callback: 'https://public.example/cb' }
+
+/** The verifier of `PKCE`, and what a client without a secret sends with its authorization request (RFC 7636 §4). */
+export const VERIFIER = 'v'.repeat(43)
+export const PKCE = {
+  code_challenge: createHash('sha256').update(VERIFIER).digest('base64url'),
+  code_challenge_method: 'S256',
+}
+
+/** Registers `PUBLIC` in a world; gives its side. */
+export async function publicClient({ ledger, url }: World): Promise<ClientSide> {
+  const { id: client, secret: _, callback } = PUBLIC
+  const entry = { client, name: 'Public', secret: null, redirects: [callback] }
+  const grantTypes = ['authorization_code', 'refresh_token'] as const
+  await ledger.transact(SYSTEM, (state) => registerClient(state, { ...entry, grantTypes }))
+  return new ClientSide(url, PUBLIC)
+}

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import test from 'ava'
 import fc from 'fast-check'
 import { settleChatGpt } from '../src/domain/clients.ts'
-import { denyConsent, grantConsent, requestConsent } from '../src/domain/consents.ts'
+import { denyConsent, grantAgain, grantConsent, isRemembered, requestConsent } from '../src/domain/consents.ts'
 import { type Event, eventTypes, type State } from '../src/domain/domain.ts'
-import { authenticate, redeemCode, refreshTokens } from '../src/domain/grants.ts'
+import { authenticate, redeemCode, refreshTokens, revokeToken } from '../src/domain/grants.ts'
 import { sessionUser, signIn, signOut } from '../src/domain/sessions.ts'
 import type { Decision } from '../src/domain/shape.ts'
 import { addTodo, deleteTodo, openTodos } from '../src/domain/todos.ts'
@@ -42,6 +42,11 @@ const acts = fc.oneof(
   }),
   act('sign out', 1, {}),
   act('ask', 6, {}),
+  act('ask again', 3, {}),
+  act<'give back', { kind: 'access' | 'refresh'; isOwn: boolean }>('give back', 1, {
+    kind: fc.constantFrom('access' as const, 'refresh' as const),
+    isOwn: fc.nat({ max: 4 }).map((n) => n > 0),
+  }),
   act('answer', 8, { allow: fc.nat({ max: 5 }).map((n) => n > 0), ownSession: fc.nat({ max: 5 }).map((n) => n > 0) }),
   act('redeem', 10, { how }),
   act('refresh', 16, { how }),
@@ -124,6 +129,28 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       return {
         expected: model.ask(session, input.request),
         decide: (state) => requestConsent(state, { ...input, ttlMs: TTL.consent }, now),
+      }
+    }
+    case 'ask again': {
+      if (session === undefined || !model.isSignedIn(session)) return undefined
+      const ids = { user: session.user.name, session: session.id, asked: ASKED }
+      const made = { grant: `grant-${id}`, code: `code-${id}`, codeTtlMs: TTL.code }
+      const request = { request: `request-${id}`, state: id, ttlMs: TTL.consent }
+      return {
+        expected: model.askAgain(session, request.request, made.code),
+        decide: (state, at): Decision<Event, unknown> =>
+          isRemembered(state, ids.user, ASKED)
+            ? grantAgain(state, { ...ids, ...made }, at)
+            : requestConsent(state, { ...ids, ...request }, at),
+      }
+    }
+    case 'give back': {
+      const token = newest(one.kind === 'access' ? model.accesses : model.refreshes)
+      if (token === undefined) return undefined
+      const client = one.isOwn ? 'chatgpt' : 'other'
+      return {
+        expected: model.giveBack(token, one.kind, one.isOwn),
+        decide: (state) => revokeToken(state, { token: token.id, client }),
       }
     }
     case 'answer': {
@@ -286,6 +313,9 @@ const EVENTFUL: Act[] = [
   { act: 'sign in', pick: 0, password: 'wrong' },
   ...CONNECT,
   { act: 'redeem', pick: 0, how: 'right' },
+  ...CONNECT,
+  { act: 'give back', pick: 0, kind: 'access', isOwn: true },
+  { act: 'give back', pick: 0, kind: 'refresh', isOwn: true },
   ...CONNECT,
   { act: 'refresh', pick: 0, how: 'right' },
   { act: 'refresh', pick: 0, how: 'right' },

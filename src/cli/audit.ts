@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { FilterMalformed, parseFilter } from '../domain/search.ts'
 import { openTodos } from '../domain/todos.ts'
 import { findUser } from '../domain/users.ts'
-import { count, follow, list, listAt, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
+import { count, follow, followFrom, list, listAt, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, type ExportFormat, exportText } from '../ledger/export.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { verifyExport } from '../ledger/proof.ts'
@@ -56,7 +56,7 @@ export const acts: { readonly [name: string]: Act } = {
     const [search, lines] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'lines')]
     const after = input.after === undefined ? undefined : countOf(input, 'after')
     const { seq } = ledger.head
-    const seen = Math.min(after ?? seq, seq)
+    const seen = followFrom(ledger, after ?? seq)
     yield { cursor: seen }
     if (after !== undefined && after > seq)
       yield { say: `The book ends at event ${seq} now: was an older one restored?` }
@@ -69,8 +69,8 @@ export const acts: { readonly [name: string]: Act } = {
       for (const row of latest) yield { row }
       if (!(await recordLook(ledger, by, 'tail', search.canonical))) yield NOT_RECORDED
     }
-    for await (const found of follow(ledger, search, seen, signal))
-      if (found !== 'silence') yield { row: tell(ledger, found.event) }
+    for await (const heard of follow(ledger, search, seen, signal))
+      yield 'event' in heard ? { row: tell(ledger, heard.event) } : { cursor: heard.silentUpTo }
   },
 
   async *'audit show'(ledger, input, by) {

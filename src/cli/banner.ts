@@ -2,6 +2,7 @@
 import { styleText } from 'node:util'
 import type { Client } from '../domain/clients.ts'
 import { COMMAND } from '../http/assets.ts'
+import { type AuthMode, isForUsers } from '../http/settings.ts'
 import type { Config } from './config.ts'
 import { version } from './version.ts'
 
@@ -28,15 +29,24 @@ export function banner(config: Config, chatgpt: Client, people: number): string 
 
 function missingNext(config: Config, chatgpt: Client, people: number): string[] {
   const missing: string[] = []
-  if (people === 0 && config.SIGNUP === 'closed')
+  if (people === 0 && config.SIGNUP === 'closed' && isForUsers(config.AUTH_MODE))
     missing.push(`Nobody has an account, and sign-up is closed: ${COMMAND} user add NAME --admin`)
-  if (config.PUBLIC_URL.startsWith('http:'))
+  if (config.PUBLIC_URL.startsWith('http:') && config.AUTH_MODE !== 'none')
     missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
-  if (chatgpt.redirects.length === 0)
-    missing.push(`Connect ChatGPT: ${COMMAND} client show chatgpt  (client ID and secret to paste)`)
-  for (const { uri } of chatgpt.waiting)
-    missing.push(`A callback waits to be allowed: ${COMMAND} client allow chatgpt '${uri}'`)
-  if (config.OPENAI_VERIFICATION_TOKEN === undefined)
+  missing.push(...missingFor[config.AUTH_MODE](chatgpt))
+  if (config.OPENAI_VERIFICATION_TOKEN === undefined && ['oauth', 'service_http'].includes(config.AUTH_MODE))
     missing.push('No verification token yet: set OPENAI_VERIFICATION_TOKEN if ChatGPT gives you one (plugins only)')
   return missing
+}
+
+const missingFor: { readonly [M in AuthMode]: (chatgpt: Client) => string[] } = {
+  oauth: (chatgpt) => [
+    ...(chatgpt.redirects.length === 0
+      ? [`Connect ChatGPT: ${COMMAND} client show chatgpt  (client ID and secret to paste)`]
+      : []),
+    ...chatgpt.waiting.map(({ uri }) => `A callback waits to be allowed: ${COMMAND} client allow chatgpt '${uri}'`),
+  ],
+  user_http: () => [`Give ChatGPT an API key of yours: ${COMMAND} key add NAME --label L, or sign in and make one`],
+  service_http: () => [`Give ChatGPT the service token: ${COMMAND} service-token show`],
+  none: () => ['AUTH_MODE=none: WHOEVER REACHES THIS ADDRESS CAN READ AND CHANGE EVERY LIST'],
 }

@@ -7,7 +7,9 @@ import {
   clientSecretName,
   findClient,
   GRANT_TYPES,
+  isPublic,
   registerClient,
+  removeClient,
   rotateSecret,
   settleChatGpt,
 } from '../domain/clients.ts'
@@ -44,10 +46,14 @@ export const acts: { readonly [name: string]: Act } = {
     if (grantTypes.length === 0 || asked.length !== grantTypes.length)
       throw new InputError(`grantTypes may be any of: ${GRANT_TYPES.join(', ')}`)
     const client = newId(ledger.now()).toLowerCase()
-    const secret = newSecret('dbs')
-    const entry = { client, name, secret: digest(secret) }
+    const secret = input.isPublic === true ? null : newSecret('dbs')
+    const entry = { client, name, secret: secret === null ? null : digest(secret) }
     await ledger.transact(by, (state) => registerClient(state, { ...entry, redirects, grantTypes }))
     yield { row: { client_id: client, secret } }
+    if (secret === null) {
+      yield { say: 'A public client has no secret: it proves itself with PKCE, and people are asked each time.' }
+      return
+    }
     yield { say: 'The secret is shown this once; Daybook keeps only its digest.' }
   },
 
@@ -55,6 +61,11 @@ export const acts: { readonly [name: string]: Act } = {
     const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
     await ledger.transact(by, (state) => allowRedirect(state, { client, uri }))
     yield { say: `${textOf(input, 'id')} may be answered at ${uri}.` }
+  },
+
+  async *'client remove'(ledger, input, by) {
+    const { name } = await ledger.transact(by, (state) => removeClient(state, textOf(input, 'id')))
+    yield { say: `${name} is removed: its codes and tokens have ended, and nobody can be asked in its name.` }
   },
 
   async *'client rotate-secret'(ledger, input, by) {
@@ -67,11 +78,13 @@ export const acts: { readonly [name: string]: Act } = {
   },
 }
 
-function summary({ id, clientId, name, redirects, waiting, grantTypes, createdAt }: Client): Row {
+function summary(client: Client): Row {
+  const { id, clientId, name, redirects, waiting, grantTypes, createdAt } = client
   return {
     id,
     name,
     client_id: clientId,
+    kind: isPublic(client) ? 'public' : 'confidential',
     callbacks: redirects.map((redirect) => redirect.uri),
     waiting: waiting.map((asked) => asked.uri),
     grant_types: grantTypes,
@@ -89,6 +102,7 @@ async function clientOf(ledger: Ledger, input: Input): Promise<Client> {
 /** The secret, where it is kept, or else where to look for it. */
 function secretOf(ledger: Ledger, client: Client): { secret: string | null; where?: string } {
   if (client.secretFrom === 'settings') return { secret: null, where: 'The secret is the one in OPENAI_CLIENT_SECRET.' }
+  if (isPublic(client)) return { secret: null, where: 'A public client has no secret: it proves itself with PKCE.' }
   const secret = ledger.secret(clientSecretName(client.id)) ?? null
   return secret === null
     ? { secret, where: 'The secret was shown when it was made; rotate-secret makes a new one.' }
@@ -119,7 +133,9 @@ export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissi
 export const begins = ['client add', 'client show', 'client allow']
 
 export function addCommands(program: Command, { run }: Tools): void {
-  const client = program.command('client').description('apps: list, show, add, allow a callback, rotate the secret')
+  const client = program
+    .command('client')
+    .description('apps: list, show, add, allow a callback, rotate the secret, remove')
   client
     .command('list')
     .description('every app that may ask people for access')
@@ -138,9 +154,15 @@ export function addCommands(program: Command, { run }: Tools): void {
         .choices(GRANT_TYPES)
         .default([...GRANT_TYPES]),
     )
-    .action(({ name, redirect, grantType }: { name: string; redirect: string[]; grantType: string[] }) =>
-      run('client add', { name, redirects: redirect, grantTypes: grantType }, 'record'),
-    )
+    .option('--public', 'it cannot keep a secret, as a program on a desktop cannot')
+    .action((options: { name: string; redirect: string[]; grantType: string[]; public?: true }) => {
+      const { name, redirect: redirects, grantType: grantTypes } = options
+      return run('client add', { name, redirects, grantTypes, isPublic: options.public === true }, 'record')
+    })
+  client
+    .command('remove <id>')
+    .description('end all that it was given, and forget it')
+    .action((id: string) => run('client remove', { id }))
   client
     .command('allow <id> <uri>')
     .description('let the app be answered at this exact callback')

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { isRedirectUri } from '../domain/clients.ts'
 import { isEmail } from '../domain/users.ts'
 import { proxyList } from '../http/origin.ts'
+import { AUTH_MODES } from '../http/settings.ts'
 
 /** Something the caller has to put right before anything can be done. Exit 2. */
 export class UsageError extends Error {
@@ -80,7 +81,19 @@ const SETTINGS = {
     default: './data',
     help: 'where the book is kept',
   },
-  AUTH_MODE: { read: z.literal('oauth', 'must be "oauth"'), default: 'oauth', help: 'how ChatGPT authenticates' },
+  AUTH_MODE: {
+    read: z.enum(AUTH_MODES, `must be one of ${AUTH_MODES.join(', ')}`),
+    default: 'oauth',
+    help: 'how ChatGPT authenticates',
+  },
+  SERVICE_TOKEN: {
+    read: z
+      .string()
+      .regex(/^[A-Za-z0-9._~+/-]{16,512}=*$/, 'must be 16 or more letters, digits, or any of . _ ~ + / -'),
+    default: undefined,
+    isSecret: true,
+    help: 'the bearer of AUTH_MODE=service_http',
+  },
   OPENAI_CLIENT_ID: {
     read: visible.regex(/^[^:]*$/, 'must not contain a colon'),
     default: undefined,
@@ -149,7 +162,7 @@ export type SettingName = keyof typeof SETTINGS
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
 type Values = { [N in SettingName]: z.output<(typeof SETTINGS)[N]['read']> }
 /** Settings that need not be given stay `undefined`; `PUBLIC_URL` and `CONTACT_EMAIL` follow from others. */
-type Optional = 'OPENAI_CLIENT_ID' | 'OPENAI_CLIENT_SECRET' | 'OPENAI_VERIFICATION_TOKEN'
+type Optional = 'SERVICE_TOKEN' | 'OPENAI_CLIENT_ID' | 'OPENAI_CLIENT_SECRET' | 'OPENAI_VERIFICATION_TOKEN'
 export type Config = { readonly [N in SettingName]: N extends Optional ? Values[N] | undefined : Values[N] }
 
 export type Source = 'flag' | 'environment' | 'file' | 'default'

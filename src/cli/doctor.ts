@@ -35,6 +35,12 @@ export const acts: { readonly [name: string]: Act } = {
             what: `${url}: ChatGPT needs https: put a proxy in front and set PUBLIC_URL`,
           },
     )
+    if (input.authMode === 'none')
+      findings.push({
+        check: 'door',
+        state: 'look',
+        what: 'AUTH_MODE=none: whoever reaches this address can use every list',
+      })
     const chatgpt = await ledger.read((state) => state.clients.get(CHATGPT))
     const waiting = chatgpt?.waiting.length ?? 0
     findings.push(
@@ -70,7 +76,7 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .command('doctor')
     .description('what is not right, and what to do about it')
     .action(() => {
-      const { DATA_DIR: directory, PUBLIC_URL: publicUrl } = settings()
-      return run('doctor', { directory, publicUrl }, ['check', 'state', 'what'])
+      const { DATA_DIR: directory, PUBLIC_URL: publicUrl, AUTH_MODE: authMode } = settings()
+      return run('doctor', { directory, publicUrl, authMode }, ['check', 'state', 'what'])
     })
 }

@@ -2,7 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { FilterMalformed } from '../domain/search.ts'
 import { sentence } from '../http/errors.ts'
-import { BookInUse } from '../ledger/directory.ts'
+import { BookInUse, BookUnreadable } from '../ledger/directory.ts'
 import { newId } from '../ledger/ids.ts'
 import { type By, Ledger, Refused } from '../ledger/ledger.ts'
 import { CommandFailed, type Group, InputError, type Line, type Run, type Tools } from './act.ts'
@@ -11,13 +11,15 @@ import * as backup from './backup.ts'
 import * as client from './client.ts'
 import type { Config } from './config.ts'
 import * as doctor from './doctor.ts'
+import * as key from './key.ts'
 import { type Format, Printer } from './output.ts'
 import { askServer, type Request } from './socket.ts'
+import * as token from './token.ts'
 import * as user from './user.ts'
 import { version } from './version.ts'
 
 /** Every file of commands that do something to the book. */
-export const groups: readonly Group[] = [user, client, audit, backup, doctor]
+export const groups: readonly Group[] = [user, client, token, key, audit, backup, doctor]
 
 /** Answers a request on a ledger. A refusal is told in its sentence. */
 export async function* answer(ledger: Ledger, { act, input }: Request, signal: AbortSignal): AsyncGenerator<Line> {
@@ -28,6 +30,7 @@ export async function* answer(ledger: Ledger, { act, input }: Request, signal: A
     yield* run(ledger, input, by, signal)
   } catch (error) {
     if (error instanceof InputError || error instanceof FilterMalformed) yield { fail: error.message }
+    else if (error instanceof BookUnreadable) yield { fail: error.message, isPassing: true }
     else if (!(error instanceof Refused)) throw error
     else {
       const fail = error.message === error.reason ? sentence(error.reason) : error.message

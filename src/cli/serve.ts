@@ -1,6 +1,6 @@
 /** `daybook serve`: wires book, app and socket together, and drains on SIGTERM. */
 import { once } from 'node:events'
-import { writeSync } from 'node:fs'
+import { fstatSync, writeSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
@@ -14,6 +14,7 @@ import { Ledger } from '../ledger/ledger.ts'
 import { banner } from './banner.ts'
 import { settleClient } from './client.ts'
 import { type Config, UsageError } from './config.ts'
+import { settleServiceToken } from './key.ts'
 import { answer } from './run.ts'
 import { listenForCommands } from './socket.ts'
 import { version } from './version.ts'
@@ -45,6 +46,7 @@ export async function serve(config: Config): Promise<void> {
   const ledger = await Ledger.open({ directory, clock: Date.now, version, onStatus })
   try {
     await settleClient(ledger, config)
+    await settleServiceToken(ledger, config)
     await ledger.purge()
     const stopping = new AbortController()
     const deps = { ledger, settings: settingsOf(config), log, stopping: stopping.signal }
@@ -59,6 +61,8 @@ export async function serve(config: Config): Promise<void> {
         { version, listens: `${config.HOST}:${config.APP_PORT}`, publicUrl: config.PUBLIC_URL, head: ledger.head },
         'serving',
       )
+      if (config.AUTH_MODE === 'none')
+        log.warn('AUTH_MODE=none: whoever reaches this address can read and change every list')
       process.stderr.write(await ledger.read((state) => banner(config, state.clients.get(CHATGPT)!, state.users.size)))
       await untilToldToStop(log, ledger)
       stopping.abort()
@@ -74,6 +78,7 @@ export async function serve(config: Config): Promise<void> {
 
 /** What the wire side needs of the settings. */
 export const settingsOf = (config: Config): Settings => ({
+  authMode: config.AUTH_MODE,
   publicUrl: config.PUBLIC_URL,
   version,
   contactEmail: config.CONTACT_EMAIL,
@@ -90,17 +95,24 @@ export const settingsOf = (config: Config): Settings => ({
 
 /** JSON lines on stdout; on a terminal, lines for people. */
 function createLog({ LOG_LEVEL: level }: Config): Logger {
-  if (!process.stdout.isTTY) return pino({ level }, lineWriter(1))
+  if (!process.stdout.isTTY) return pino({ level }, isFile(1) ? lineWriter(1) : process.stdout)
   const options = { sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', messageFormat: sayRequest }
   return pino({ level }, pretty({ ...options, ignore: 'pid,hostname,method,path,status,ms' }))
+}
+
+/** A file or device takes a line or refuses it; a pipe or socket may take its time, and Node sees to that. */
+const isFile = (descriptor: number): boolean => {
+  const stats = fstatSync(descriptor)
+  return stats.isFile() || stats.isCharacterDevice()
 }
 
 /** Writes lines as they come. One that cannot be written, as on a full disk, is lost, and nothing else is: that is told. */
 function lineWriter(descriptor: number): { write(line: string): void } {
   let lost = 0
+  let isMidLine = false
   const put = (line: string): void => {
-    const bytes = Buffer.from(line)
-    for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at)
+    const bytes = Buffer.from(isMidLine ? `\n${line}` : line)
+    for (let at = 0; at < bytes.length; isMidLine = at < bytes.length) at += writeSync(descriptor, bytes, at)
   }
   return {
     write(line) {

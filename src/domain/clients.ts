@@ -1,4 +1,4 @@
-/** Clients: programs that may ask a user for a grant, and the exact callbacks they may be answered at. */
+/** Clients: programs that may ask a user for a grant, and the exact callbacks they may be answered at (RFC 6749 §2). */
 import type { ExpiredDropped } from './book.ts'
 import { accept, type Decision, type Keeps, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
@@ -11,22 +11,23 @@ export type ClientEvent =
         client: string
         clientId: string
         name: string
-        secret: string
+        secret: string | null
         secretFrom: SecretFrom
         grantTypes: readonly GrantType[]
       }
     }
   | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
   | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
+  | { type: 'ClientRemoved'; data: { client: string } }
   | { type: 'RedirectUriRequested'; data: { client: string; uri: string; replaces: string | null } }
   | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
   | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
 
 /**
  * `vault`: made here and kept, so that it can be shown again. `settings`: the operator keeps it, here is only a digest.
- * `shown`: made here, shown once, only a digest kept.
+ * `shown`: made here, shown once, only a digest kept. `none`: a public client, which cannot keep one (RFC 6749 §2.1).
  */
-type SecretFrom = 'settings' | 'vault' | 'shown'
+type SecretFrom = 'settings' | 'vault' | 'shown' | 'none'
 
 /** What a client may send to the token endpoint as `grant_type` (RFC 6749 §4.1.3, §6). */
 export const GRANT_TYPES = ['authorization_code', 'refresh_token'] as const
@@ -38,8 +39,8 @@ export type Client = {
   /** The `client_id` on the wire (RFC 6749 §2.2). */
   readonly clientId: string
   readonly name: string
-  /** SHA-256 of the client secret. */
-  readonly secret: string
+  /** SHA-256 of the client secret; `null` for a public client. */
+  readonly secret: string | null
   readonly secretFrom: SecretFrom
   readonly grantTypes: readonly GrantType[]
   readonly redirects: readonly { readonly uri: string; readonly from: RedirectFrom }[]
@@ -68,6 +69,7 @@ const change = ({ clients }: Clients, id: string, to: (client: Client) => Partia
 export const on: On<Clients, ClientEvent | ExpiredDropped> = {
   ClientRegistered: ({ clients }, { at, data: { client: id, ...rest } }) =>
     clients.set(id, { id, ...rest, redirects: [], waiting: [], createdAt: at }),
+  ClientRemoved: ({ clients }, { data }) => clients.delete(data.client),
   ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
   ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
     change(rows, client, () => ({ secret, secretFrom })),
@@ -95,6 +97,8 @@ export const says: Says<ClientEvent> = {
   ClientIdChanged: ({ data }, names) => `changed the client id of ${names.client(data.client)} to ${data.clientId}`,
   ClientSecretRotated: ({ data }, names) =>
     `gave ${names.client(data.client)} a new secret${data.secretFrom === 'settings' ? ' (from the settings)' : ''}`,
+  ClientRemoved: ({ data }, names) =>
+    `removed the client ${names.client(data.client)}: all that it had been given ended`,
   RedirectUriRequested: ({ data }, names) => `asked to answer ${names.client(data.client)} at ${data.uri}`,
   RedirectUriAllowed: ({ data }, names) => `allowed ${names.client(data.client)} the callback ${data.uri}`,
   RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
@@ -108,6 +112,9 @@ export const CHATGPT = 'chatgpt'
 
 /** Where the vault keeps a client's secret that was made here. */
 export const clientSecretName = (client: string): string => `client-secret/${client}`
+
+/** It cannot keep a secret, so anybody could be it (RFC 6749 §2.1). */
+export const isPublic = (client: Client): boolean => client.secret === null
 
 /** By Daybook's own name or by `client_id`. */
 export const findClient = ({ clients }: Clients, id: string): Client | undefined =>
@@ -180,7 +187,7 @@ export function settleChatGpt(rows: Clients, settings: Settle): Decision<ClientE
   return accept([...facts, ...secretFacts, ...settleRedirects(known, settings.redirects)], undefined, keeps)
 }
 
-type Secret = Pick<Client, 'secret' | 'secretFrom'>
+type Secret = Pick<Client, 'secretFrom'> & { readonly secret: string }
 
 /** The secret from the settings, or else one made here, which the vault keeps so that it can be shown. */
 function settleSecret(
@@ -194,7 +201,7 @@ function settleSecret(
   if (known === undefined) return { facts: [], secret, keeps: given === undefined ? keeps : {} }
   const isSettled =
     given === undefined ? known.secretFrom !== 'settings' : known.secretFrom === 'settings' && known.secret === given
-  if (isSettled) return { facts: [], secret: known, keeps: {} }
+  if (isSettled) return { facts: [], secret, keeps: {} }
   return { facts: [{ type: 'ClientSecretRotated', data: { client: CHATGPT, ...secret } }], secret, keeps }
 }
 
@@ -213,18 +220,19 @@ function settleRedirects(known: Client | undefined, wanted: readonly string[]): 
 type Register = {
   client: string
   name: string
-  /** A digest; the secret is shown once by whoever made it. */
-  secret: string
+  /** A digest; the secret is shown once by whoever made it. `null` for a public client. */
+  secret: string | null
   redirects: readonly string[]
   grantTypes: readonly GrantType[]
 }
 
-/** Another confidential client, by an operator. Refuses `client_name_invalid`, `redirect_invalid`. */
+/** Another client, by an operator. Refuses `client_name_invalid`, `redirect_invalid`. */
 export function registerClient(_rows: Clients, input: Register): Decision<ClientEvent> {
   const { client, name, secret, redirects, grantTypes } = input
   if (!isClientName(name)) return refuse('client_name_invalid')
   if (redirects.length === 0 || !redirects.every(isRedirectUri)) return refuse('redirect_invalid')
-  const data = { client, clientId: client, name, secret, secretFrom: 'shown', grantTypes } as const
+  const secretFrom = secret === null ? 'none' : 'shown'
+  const data = { client, clientId: client, name, secret, secretFrom, grantTypes } as const
   return accept<ClientEvent, undefined>(
     [
       { type: 'ClientRegistered', data },
@@ -263,7 +271,18 @@ export function allowRedirect(rows: Clients, { client, uri }: AskRedirect): Deci
   return accept([{ type: 'RedirectUriAllowed', data: { client: found.id, uri, from: 'operator' } }], undefined)
 }
 
-/** Refuses `client_unknown`, and `secret_from_settings` where the settings would put the old one back. */
+/**
+ * Ends all that it was given: each room that holds something of its drops it on `ClientRemoved`.
+ * Refuses `client_unknown`, and `client_built_in` for ChatGPT's own, which every start would make again.
+ */
+export function removeClient(rows: Clients, id: string): Decision<ClientEvent, Client> {
+  const found = findClient(rows, id)
+  if (found === undefined) return refuse('client_unknown')
+  if (found.id === CHATGPT) return refuse('client_built_in')
+  return accept([{ type: 'ClientRemoved', data: { client: found.id } }], found)
+}
+
+/** Refuses `client_unknown`, `client_public`, and `secret_from_settings` where the settings would put the old one back. */
 export function rotateSecret(
   rows: Clients,
   input: { client: string; secret: string; digest: string },
@@ -271,6 +290,7 @@ export function rotateSecret(
   const found = findClient(rows, input.client)
   if (found === undefined) return refuse('client_unknown')
   if (found.secretFrom === 'settings') return refuse('secret_from_settings')
+  if (found.secretFrom === 'none') return refuse('client_public')
   const data = { client: found.id, secret: input.digest, secretFrom: found.secretFrom }
   const keeps = found.secretFrom === 'vault' ? { [clientSecretName(found.id)]: input.secret } : {}
   return accept([{ type: 'ClientSecretRotated', data }], found, keeps)

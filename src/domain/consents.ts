@@ -1,6 +1,14 @@
 /** Consents: an authorization request while its user decides about it (RFC 6749 §4.1.1, §4.1.2). */
+import { type Approvals, isApproved } from './approvals.ts'
 import type { ExpiredDropped } from './book.ts'
-import { type Client, type Clients, clientByClientId, isAllowedRedirect } from './clients.ts'
+import {
+  type Client,
+  type ClientEvent,
+  type Clients,
+  clientByClientId,
+  isAllowedRedirect,
+  isPublic,
+} from './clients.ts'
 import type { CodeIssued } from './grants.ts'
 import { type SessionEvent, type Sessions, sessionUser } from './sessions.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
@@ -34,11 +42,12 @@ export type Consent = Asked & {
   readonly seq: number
   readonly sealed: Sealed<{ state: string | null }>
 }
-export type Consents = { readonly consents: Table<Consent, 'user' | 'session' | 'minute'> }
+export type Consents = { readonly consents: Table<Consent, 'user' | 'client' | 'session' | 'minute'> }
 
 export const tables = (sight: Sight): Consents => ({
-  consents: new Table<Consent, 'user' | 'session' | 'minute'>(sight, {
+  consents: new Table<Consent, 'user' | 'client' | 'session' | 'minute'>(sight, {
     user: (consent) => consent.user,
+    client: (consent) => consent.client,
     session: (consent) => consent.session,
     minute: (consent) => minuteOf(consent.expiresAt),
   }),
@@ -47,6 +56,7 @@ export const tables = (sight: Sight): Consents => ({
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
   | Extract<SessionEvent, { type: 'SignedOut' }>
+  | Extract<ClientEvent, { type: 'ClientRemoved' }>
   | ExpiredDropped
 export const on: On<Consents, ConsentEvent | Ends> = {
   ConsentRequested({ consents }, { seq, sealed, data: { request, replaces, ...rest } }) {
@@ -59,6 +69,7 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   UserErased: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   SignedOut: ({ consents }, { data }) => consents.deleteBy('session', data.session),
+  ClientRemoved: ({ consents }, { data }) => consents.deleteBy('client', data.client),
   ExpiredDropped({ consents }, { data }) {
     for (const key of expiredKeys(consents, data.until)) consents.delete(key)
   },
@@ -106,6 +117,7 @@ export type AuthorizeReason = Extract<
   | 'scope_invalid'
   | 'challenge_method_unsupported'
   | 'challenge_malformed'
+  | 'challenge_missing'
   | 'resource_foreign'
   | 'consent_denied'
 >
@@ -141,7 +153,7 @@ export function examineRequest(
   if (!isAllowedRedirect(client, redirectUri)) return { page: 'redirect_unregistered', client, redirectUri }
 
   const state = values('state').length === 1 ? values('state')[0]! : null
-  const refusal = askWrong(parameters, one, state, audiences)
+  const refusal = askWrong(client, parameters, one, state, audiences)
   if (refusal !== undefined) return { refusal, redirectUri, state }
   const [challenge = null, resource = null] = [one('code_challenge'), one('resource')]
   const scope = normalizeScope(one('scope'))!
@@ -151,6 +163,7 @@ export function examineRequest(
 
 /** What is wrong with a request whose client and callback are known, if anything. */
 function askWrong(
+  client: Client,
   parameters: ReadonlyMap<string, readonly string[]>,
   one: (name: string) => string | undefined,
   state: string | null,
@@ -165,6 +178,8 @@ function askWrong(
   // RFC 7636 §4.3: an absent method means "plain", which this server does not take (RFC 9700 §2.1.1).
   if ((challenge !== undefined || method !== undefined) && method !== 'S256') return 'challenge_method_unsupported'
   if (method !== undefined && (challenge === undefined || !isChallenge(challenge))) return 'challenge_malformed'
+  // RFC 9700 §2.1.1: nothing else ties the code to a client that has no secret.
+  if (challenge === undefined && isPublic(client)) return 'challenge_missing'
   const resource = one('resource')
   return resource !== undefined && !audiences.includes(resource) ? 'resource_foreign' : undefined
 }
@@ -186,6 +201,22 @@ export function requestConsent(rows: Consents & Sessions & Users, input: Request
   const replaces = open.length < MAX_OPEN_PER_SESSION ? null : open[0]!
   const data = { ...ids, expiresAt: now + ttlMs, replaces, ...asked }
   return accept([{ type: 'ConsentRequested', data, personal: { state } }], undefined)
+}
+
+type Again = { user: string; session: string; asked: Asked; grant: string; code: string; codeTtlMs: number }
+
+/** Need the user not be asked? Never for a public client: anybody could be it (RFC 6749 §10.2). */
+export const isRemembered = (rows: Approvals & Clients, user: string, asked: Asked): boolean => {
+  const client = rows.clients.get(asked.client)
+  if (client === undefined || isPublic(client) || !isAllowedRedirect(client, asked.redirectUri)) return false
+  return isApproved(rows, user, client.id, asked.scope)
+}
+
+/** A code for what the user has allowed that client before (see `isRemembered`). Refuses `session_ended`. */
+export function grantAgain(rows: Sessions & Users, input: Again, now: number): Decision<CodeIssued> {
+  const { user, session, asked, grant, code, codeTtlMs } = input
+  if (sessionUser(rows, session, now)?.id !== user) return refuse('session_ended')
+  return accept([{ type: 'CodeIssued', data: { code, grant, user, expiresAt: now + codeTtlMs, ...asked } }], undefined)
 }
 
 type Answer = { request: string; session: string; grant: string; code: string; codeTtlMs: number }

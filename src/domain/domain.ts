@@ -1,8 +1,12 @@
 /** The register: all that can happen, and all that is then known. A new room is a word in each list. */
+import * as approvals from './approvals.ts'
 import * as book from './book.ts'
 import * as clients from './clients.ts'
 import * as consents from './consents.ts'
 import * as grants from './grants.ts'
+import * as keys from './keys.ts'
+import * as lists from './lists.ts'
+import * as service from './service.ts'
 import * as sessions from './sessions.ts'
 import { accept, type Decision, type Names, type Recorded } from './shape.ts'
 import { Sight, type Table } from './table.ts'
@@ -17,12 +21,24 @@ export type Event =
   | sessions.SessionEvent
   | consents.ConsentEvent
   | grants.GrantEvent
+  | keys.KeyEvent
+  | service.ServiceEvent
+  | lists.ListEvent
   | todos.TodoEvent
 
-const rooms = [book, users, clients, sessions, consents, grants, todos]
+const rooms = [book, users, clients, sessions, consents, approvals, grants, keys, service, lists, todos]
 
 /** Everything that is known: the rows of every room. */
-export type State = users.Users & clients.Clients & sessions.Sessions & consents.Consents & grants.Grants & todos.Todos
+export type State = users.Users &
+  clients.Clients &
+  sessions.Sessions &
+  consents.Consents &
+  approvals.Approvals &
+  grants.Grants &
+  keys.Keys &
+  service.Services &
+  lists.Lists &
+  todos.Todos
 
 const says = {
   ...book.says,
@@ -31,6 +47,9 @@ const says = {
   ...sessions.says,
   ...consents.says,
   ...grants.says,
+  ...keys.says,
+  ...service.says,
+  ...lists.says,
   ...todos.says,
 } satisfies { [T in Event['type']]: unknown }
 
@@ -40,7 +59,11 @@ export const initial = (sight = new Sight()): State => ({
   ...clients.tables(sight),
   ...sessions.tables(sight),
   ...consents.tables(sight),
+  ...approvals.tables(sight),
   ...grants.tables(sight),
+  ...keys.tables(sight),
+  ...service.tables(sight),
+  ...lists.tables(sight),
   ...todos.tables(sight),
 })
 
@@ -87,7 +110,7 @@ export const eventTypes = Object.keys(says) as Event['type'][]
 /** One human sentence about an event, without its subject. */
 export const describe = (event: Recorded<Event>, state: State): string => {
   const names: Names = {
-    user: (id) => users.usernameOf(state, id),
+    user: (id) => lists.listNameOf(state, id) ?? users.usernameOf(state, id),
     client: (id) => state.clients.get(id)?.name ?? id,
   }
   return (says[event.type] as (event: Recorded<Event>, names: Names) => string)(event, names)

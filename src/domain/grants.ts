@@ -1,5 +1,6 @@
 /** Grants: what a client may do for a user, from the code to the last refresh (RFC 6749 §4.1.3, §5, §6). */
 import type { ExpiredDropped } from './book.ts'
+import type { ClientEvent } from './clients.ts'
 import { type Asked, normalizeScope } from './consents.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
@@ -25,6 +26,8 @@ export type GrantEvent =
   | { type: 'TokenIssued'; data: { code: string; resource: string | null; grantExpiresAt: number } & Ids & Pair }
   | { type: 'TokenRefreshed'; data: { from: string } & Ids & Pair }
   | { type: 'TokenReplayed'; data: { refresh: string } & Ids }
+  /** `access`: only that access token ended; `null`: the whole grant did. */
+  | { type: 'TokenRevoked'; data: { access: string | null } & Ids }
 
 type Code = Asked & { grant: string; user: string; expiresAt: number; redeemed: boolean }
 type Grant = {
@@ -48,20 +51,22 @@ type Refresh = {
   spent?: boolean
 }
 export type Grants = {
-  readonly codes: Table<Readonly<Code>, 'user' | 'grant' | 'minute'>
-  readonly grants: Table<Readonly<Grant>, 'user' | 'minute'>
+  readonly codes: Table<Readonly<Code>, 'user' | 'client' | 'grant' | 'minute'>
+  readonly grants: Table<Readonly<Grant>, 'user' | 'client' | 'minute'>
   readonly tokens: Table<Readonly<Access | Refresh>, 'grant' | 'parent' | 'minute'>
 }
 
 export const tables = (sight: Sight): Grants => ({
-  codes: new Table<Readonly<Code>, 'user' | 'grant' | 'minute'>(sight, {
+  codes: new Table<Readonly<Code>, 'user' | 'client' | 'grant' | 'minute'>(sight, {
     user: (code) => code.user,
+    client: (code) => code.client,
     grant: (code) => code.grant,
     // A redeemed code is remembered as long as what it gave, so that a replay is known whenever it comes.
     minute: (code) => (code.redeemed ? undefined : minuteOf(code.expiresAt)),
   }),
-  grants: new Table<Readonly<Grant>, 'user' | 'minute'>(sight, {
+  grants: new Table<Readonly<Grant>, 'user' | 'client' | 'minute'>(sight, {
     user: (grant) => grant.user,
+    client: (grant) => grant.client,
     minute: (grant) => minuteOf(grant.expiresAt),
   }),
   tokens: new Table<Readonly<Access | Refresh>, 'grant' | 'parent' | 'minute'>(sight, {
@@ -77,9 +82,9 @@ function endGrant({ codes, grants, tokens }: Grants, grant: string): void {
   tokens.deleteBy('grant', grant)
 }
 
-function endAllOf(rows: Grants, user: string): void {
-  for (const grant of rows.grants.keysBy('user', user)) endGrant(rows, grant)
-  rows.codes.deleteBy('user', user)
+function endAllOf(rows: Grants, of: 'user' | 'client', id: string): void {
+  for (const grant of rows.grants.keysBy(of, id)) endGrant(rows, grant)
+  rows.codes.deleteBy(of, id)
 }
 
 function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pair, parent?: string): void {
@@ -97,7 +102,10 @@ function settleLineage({ tokens }: Grants, used: string, parent: string | undefi
   for (const sibling of tokens.keysBy('parent', parent)) if (sibling !== used) tokens.delete(sibling)
 }
 
-type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }> | ExpiredDropped
+type Ends =
+  | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
+  | Extract<ClientEvent, { type: 'ClientRemoved' }>
+  | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
   CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
   CodeReplayed: (rows, { data }) => endGrant(rows, data.grant),
@@ -117,8 +125,11 @@ export const on: On<Grants, GrantEvent | Ends> = {
     addPair(rows, data, data.from)
   },
   TokenReplayed: (rows, { data }) => endGrant(rows, data.grant),
-  UserRevoked: (rows, { data }) => endAllOf(rows, data.user),
-  UserErased: (rows, { data }) => endAllOf(rows, data.user),
+  TokenRevoked: (rows, { data }) =>
+    data.access === null ? endGrant(rows, data.grant) : rows.tokens.delete(data.access),
+  UserRevoked: (rows, { data }) => endAllOf(rows, 'user', data.user),
+  UserErased: (rows, { data }) => endAllOf(rows, 'user', data.user),
+  ClientRemoved: (rows, { data }) => endAllOf(rows, 'client', data.client),
   // What was about to be given is not; what apps already hold stays until it is disconnected.
   PasswordChanged({ codes }, { data }) {
     for (const key of codes.keysBy('user', data.user)) if (!codes.get(key)!.redeemed) codes.delete(key)
@@ -138,6 +149,10 @@ export const says: Says<GrantEvent> = {
   TokenRefreshed: ({ data }, names) => `refreshed the tokens for ${names.user(data.user)}`,
   TokenReplayed: ({ data }, names) =>
     `showed a used refresh token of ${names.user(data.user)} again: all tokens of that grant were ended`,
+  TokenRevoked: ({ data }, names) =>
+    data.access === null
+      ? `ended what ${names.client(data.client)} was given for ${names.user(data.user)}`
+      : `ended an access token of ${names.client(data.client)} for ${names.user(data.user)}`,
 }
 
 /** A new pair of tokens, digests only, and how long they hold. */
@@ -206,9 +221,7 @@ export function refreshTokens(rows: Grants, input: RefreshInput, now: number): D
   if (grant.client !== input.client) return refuse('client_mismatch')
   const ids = { grant: token.grant, user: grant.user, client: grant.client }
   if (now >= token.expiresAt || now >= grant.expiresAt) return refuse('refresh_expired')
-  // A clock that was set back does not open the grace again.
-  const pastGrace = token.rotatedAt !== undefined && Math.abs(now - token.rotatedAt) >= REFRESH_GRACE_MS
-  if (token.spent || pastGrace)
+  if (isUsedUp(token, now))
     return refuse<GrantEvent>('refresh_replayed', { type: 'TokenReplayed', data: { refresh: input.from, ...ids } })
   if (input.resource !== undefined && input.resource !== grant.resource) return refuse('resource_mismatch')
   const scope = narrower(input.scope, grant.scope)
@@ -219,6 +232,55 @@ export function refreshTokens(rows: Grants, input: RefreshInput, now: number): D
     accessExpiresAt: pair.accessExpiresAt,
     now,
   })
+}
+
+/** One of its successors was used, or its grace is over. A clock that was set back does not open the grace again. */
+const isUsedUp = (token: Refresh, now: number): boolean =>
+  token.spent === true || (token.rotatedAt !== undefined && Math.abs(now - token.rotatedAt) >= REFRESH_GRACE_MS)
+
+/**
+ * RFC 7009 §2.1: a refresh token ends its grant with all access tokens; an access token only itself. A token that is
+ * not there, or another client's, is answered alike, and nothing is changed.
+ */
+export function revokeToken(rows: Grants, { token, client }: { token: string; client: string }): Decision<GrantEvent> {
+  const found = rows.tokens.get(token)
+  const grant = found === undefined ? undefined : rows.grants.get(found.grant)
+  if (found === undefined || grant?.client !== client) return accept([], undefined)
+  const access = found.kind === 'access' ? token : null
+  const data = { access, grant: found.grant, user: grant.user, client }
+  return accept<GrantEvent, undefined>([{ type: 'TokenRevoked', data }], undefined)
+}
+
+/** Ends a grant, by an operator. Refuses `grant_unknown`. */
+export function revokeGrant(rows: Grants, id: string): Decision<GrantEvent, Readonly<Grant>> {
+  const grant = rows.grants.get(id)
+  if (grant === undefined) return refuse('grant_unknown')
+  const data = { access: null, grant: id, user: grant.user, client: grant.client }
+  return accept<GrantEvent, Readonly<Grant>>([{ type: 'TokenRevoked', data }], grant)
+}
+
+/** What a live token is (RFC 7662 §2.2). */
+export type Introspected = {
+  readonly kind: 'access' | 'refresh'
+  readonly user: string
+  readonly scope: string
+  readonly expiresAt: number
+  readonly resource: string | null
+}
+
+/** A token that could be used now, and is that client's; nothing else is told of any (RFC 7662 §2.2, §4). */
+export function introspect(
+  rows: Grants & Users,
+  { token, client }: { token: string; client: string },
+  now: number,
+): Introspected | undefined {
+  const found = rows.tokens.get(token)
+  const grant = found === undefined ? undefined : rows.grants.get(found.grant)
+  if (found === undefined || grant?.client !== client || !rows.users.get(grant.user)?.active) return undefined
+  const expiresAt = Math.min(found.expiresAt, grant.expiresAt)
+  if (now >= expiresAt || (found.kind === 'refresh' && isUsedUp(found, now))) return undefined
+  const scope = found.kind === 'access' ? found.scope : grant.scope
+  return { kind: found.kind, user: grant.user, scope, expiresAt, resource: grant.resource }
 }
 
 /** RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and if omitted is the one granted. */

@@ -4,7 +4,13 @@
 export type Actor = { readonly kind: 'user' | 'client' | 'operator' | 'system' | 'anonymous'; readonly id: string }
 
 /** How it came: the request, the client it came through, ChatGPT's conversation. What is not known is absent. */
-export type Via = { readonly request?: string; readonly client?: string; readonly conversation?: string }
+export type Via = {
+  readonly request?: string
+  readonly client?: string
+  /** The API key, by its id. */
+  readonly key?: string
+  readonly conversation?: string
+}
 
 /** Where a request came from. Personal, so always sealed. */
 export type Trace = { readonly ip?: string; readonly agent?: string }
@@ -94,6 +100,8 @@ export type Reason =
   | 'client_unauthenticated'
   | 'client_name_invalid'
   | 'client_id_taken'
+  | 'client_built_in'
+  | 'client_public'
   | 'secret_from_settings'
   | 'redirect_invalid'
   | 'redirect_unregistered'
@@ -107,6 +115,7 @@ export type Reason =
   | 'state_too_long'
   | 'challenge_method_unsupported'
   | 'challenge_malformed'
+  | 'challenge_missing'
   | 'grant_type_unsupported'
   | 'grant_type_foreign'
   | 'scope_invalid'
@@ -121,11 +130,17 @@ export type Reason =
   | 'refresh_unknown'
   | 'refresh_expired'
   | 'refresh_replayed'
+  | 'grant_unknown'
   // bearers
   | 'token_missing'
   | 'token_unknown'
   | 'scope_insufficient'
+  // API keys
+  | 'key_unknown'
+  | 'key_label_invalid'
+  | 'keys_too_many'
   // to-dos
+  | 'lists_too_many'
   | 'list_invalid'
   | 'list_foreign'
   | 'list_full'

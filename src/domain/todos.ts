@@ -1,5 +1,5 @@
 /** To-dos: each user's list, in the order in which it was written. */
-import { accept, type Decision, type On, refuse, type Says, type Sealed } from './shape.ts'
+import { accept, type Decision, type Names, type On, type Recorded, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
 
@@ -38,9 +38,13 @@ const beginning = (text: string): string => {
 }
 const MAX_TOLD = 80
 
+/** Which list, where it is not the actor's own. */
+const elsewhere = ({ actor, data }: Recorded<TodoEvent>, word: string, names: Names): string =>
+  actor.id === data.user ? '' : `${word} the list of ${names.user(data.user)}`
+
 export const says: Says<TodoEvent> = {
-  TodoAdded: ({ sealed }) => `added ${quoted(sealed)}`,
-  TodoDeleted: ({ sealed }) => `deleted ${quoted(sealed)}`,
+  TodoAdded: (event, names) => `added ${quoted(event.sealed)}${elsewhere(event, ' to', names)}`,
+  TodoDeleted: (event, names) => `deleted ${quoted(event.sealed)}${elsewhere(event, ' from', names)}`,
 }
 
 /** The longest text of a to-do, in Unicode code points. */

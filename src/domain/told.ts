@@ -2,7 +2,9 @@
 
 import { findClient } from './clients.ts'
 import { describe, type Event, type State } from './domain.ts'
+import { ownerId } from './lists.ts'
 import type { Resolve } from './search.ts'
+import { THE_SERVICE } from './service.ts'
 import type { Actor, Recorded } from './shape.ts'
 import { findUser, usernameOf } from './users.ts'
 
@@ -22,10 +24,16 @@ export function told({ sealed, ...event }: Recorded<Event>, state: State): Told 
     open: open ?? null,
     who: nameOf(event.actor, state),
     what: describe({ ...event, sealed } as Recorded<Event>, state),
-    through: [event.via.client, event.via.conversation].filter((part) => part !== undefined).join(' '),
+    through: [event.via.client, keyName(event.via.key, state), event.via.conversation]
+      .filter((part) => part !== undefined)
+      .join(' '),
     ip: open?.ip ?? null,
   }
 }
+
+/** What a key is for, as its owner named it. */
+const keyName = (key: string | undefined, state: State): string | undefined =>
+  key === undefined ? undefined : `key “${state.keys.get(key)?.sealed.open?.label ?? key}”`
 
 /** All that free words are looked for in. */
 export function tellingOf(event: Recorded<Event>, state: State): string {
@@ -35,7 +43,7 @@ export function tellingOf(event: Recorded<Event>, state: State): string {
 
 function nameOf({ kind, id }: Actor, state: State): string {
   if (kind === 'user') return usernameOf(state, id)
-  if (kind === 'client') return state.clients.get(id)?.name ?? id
+  if (kind === 'client') return state.clients.get(id)?.name ?? (id === THE_SERVICE ? 'the service' : id)
   return { operator: 'the operator', system: 'Daybook', anonymous: 'somebody' }[kind]
 }
 
@@ -45,6 +53,7 @@ const ULID = /^[\dA-HJKMNP-TV-Z]{26}$/i
 export const resolverOf = (state: State): Resolve => ({
   user: (name) =>
     findUser(state, name)?.id ??
+    ownerId(state, { list: name }) ??
     (ULID.test(name) && findClient(state, name.toLowerCase()) === undefined ? name.toUpperCase() : undefined),
   client: (name) =>
     findClient(state, name)?.id ??

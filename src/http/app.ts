@@ -11,8 +11,11 @@ import { Refused } from '../ledger/ledger.ts'
 import { auditRoutes } from './audit.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
+import { keyRoutes } from './keys.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
+import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
+import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { clientAddress } from './origin.ts'
 import { sendPage } from './pages/layout.ts'
@@ -30,14 +33,22 @@ type Place = { readonly router: Router; readonly surface: Surface; readonly isSh
 /** Who reads an answer: the OAuth client, the API's caller, or a person. */
 type Surface = 'oauth' | 'api' | 'page'
 
+/** What is there only where users let ChatGPT in by OAuth. */
+const authorizationServer = (deps: Deps): readonly Place[] => [
+  { router: metadataRoutes(deps), surface: 'api', isShared: true },
+  { router: tokenRoutes(deps), surface: 'oauth' },
+  { router: revokeRoutes(deps), surface: 'oauth' },
+  { router: introspectRoutes(deps), surface: 'oauth' },
+  { router: authorizeRoutes(deps), surface: 'page' },
+]
+
 const sitemap = (deps: Deps): readonly Place[] => [
   { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
   { router: healthRoutes(deps), surface: 'api' },
   { router: pluginRoutes(deps), surface: 'api', isShared: true },
   { router: legalRoutes(deps), surface: 'page', isShared: true },
-  { router: metadataRoutes(deps), surface: 'api', isShared: true },
-  { router: tokenRoutes(deps), surface: 'oauth' },
-  { router: authorizeRoutes(deps), surface: 'page' },
+  ...(deps.settings.authMode === 'oauth' ? authorizationServer(deps) : []),
+  ...(deps.settings.authMode === 'user_http' ? [{ router: keyRoutes(deps), surface: 'page' } as const] : []),
   { router: auditRoutes(deps), surface: 'api' },
   { router: peopleRoutes(deps), surface: 'page' },
 ]
@@ -114,7 +125,7 @@ const answerFailures =
       refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)
       else if (surface === 'oauth') answerOAuth(ctx, error)
-      else answerJson(ctx, error, settings.publicUrl)
+      else answerJson(ctx, error, settings)
     }
   }
 

@@ -4,7 +4,7 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { FilterMalformed, type Search } from '../domain/search.ts'
 import { sessionUser } from '../domain/sessions.ts'
-import { follow, list, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
+import { follow, followFrom, list, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, exportText } from '../ledger/export.ts'
 import type { Found } from '../ledger/history.ts'
 import { Refused } from '../ledger/ledger.ts'
@@ -53,12 +53,15 @@ export function auditRoutes(deps: Deps): Router {
     const after = seen === undefined ? wholeNumber(ctx, 'after') : Number(seen)
     tellRecorded(ctx, await recordLook(ledger, operator(ctx, visitor), 'tail', search.canonical))
     const gone = new AbortController()
+    if (ctx.res.destroyed) gone.abort() // Gone meanwhile.
     ctx.res.once('close', () => gone.abort())
     deps.stopping?.addEventListener('abort', () => gone.abort(), { once: true, signal: gone.signal })
     ctx.type = 'text/event-stream; charset=utf-8'
     ctx.set('Cache-Control', 'no-store')
     ctx.set('X-Accel-Buffering', 'no') // nginx would keep events back.
-    ctx.body = Readable.from(eventStream(deps, visitor, search, after ?? ledger.head.seq, gone.signal))
+    ctx.body = Readable.from(
+      eventStream(deps, visitor, search, followFrom(ledger, after ?? ledger.head.seq), gone.signal),
+    )
   })
 
   router.get('/admin/audit/export', async (ctx) => {
@@ -139,10 +142,10 @@ async function* eventStream(
 ): AsyncGenerator<string> {
   const mayGoOn = (): Promise<boolean> => ledger.read((state, now) => sessionUser(state, session, now)?.admin === true)
   // Without data it is no event; but whoever is cut off comes back to here, and misses none.
-  yield `: following\nid: ${Math.min(after, ledger.head.seq)}\n\n`
-  for await (const found of follow(ledger, search, after, signal)) {
+  yield `: following\nid: ${after}\n\n`
+  for await (const heard of follow(ledger, search, after, signal)) {
     if (!(await mayGoOn())) return
-    yield found === 'silence' ? ': still here\n\n' : asEvent(ledger, found)
+    yield 'event' in heard ? asEvent(ledger, heard) : `: still here\nid: ${heard.silentUpTo}\n\n`
   }
 }
 

@@ -12,15 +12,24 @@ import { audiencesOf, type Deps } from './settings.ts'
 const CREDENTIALS = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i
 
 /**
- * The bearer of a request that may do what `scope` names.
- * @throws {Refused} `request_malformed`, `token_missing`, `token_unknown`, `scope_insufficient`
+ * The token that a request shows, whatever it is.
+ * @throws {Refused} `request_malformed`, `token_missing`, `token_unknown`
  */
-export async function requireBearer(ctx: Context, { ledger, settings }: Deps, scope: string): Promise<Bearer> {
+export function bearerToken(ctx: Context): string {
   const header = ctx.get('authorization')
   if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   if (header === '') throw new Refused('token_missing')
   const token = CREDENTIALS.exec(header)?.[1]
   if (token === undefined) throw new Refused('token_unknown')
+  return token
+}
+
+/**
+ * The bearer of a request that may do what `scope` names.
+ * @throws {Refused} `request_malformed`, `token_missing`, `token_unknown`, `scope_insufficient`
+ */
+export async function requireBearer(ctx: Context, { ledger, settings }: Deps, scope: string): Promise<Bearer> {
+  const token = bearerToken(ctx)
   const bearer = await ledger.read((state, now) => authenticate(state, digest(token), audiencesOf(settings), now))
   if (typeof bearer === 'string') throw new Refused(bearer)
   if (!bearer.scope.split(' ').includes(scope)) throw new Refused('scope_insufficient')

@@ -3,6 +3,7 @@ import type { Context } from 'koa'
 import { type AuthorizeReason, SCOPE_NAMES } from '../domain/consents.ts'
 import type { Reason } from '../domain/shape.ts'
 import type { Refused } from '../ledger/ledger.ts'
+import type { Settings } from './settings.ts'
 
 type Answer = readonly [status: number, word: string, sentence: string]
 type Table = { readonly [R in Reason]: Answer }
@@ -48,6 +49,12 @@ const plain: Table = {
   client_name_invalid: [400, 'invalid_client_name', 'A client name is 1 to 60 printable characters.'],
   client_id_taken: [409, 'client_id_taken', 'That client ID belongs to another client.'],
   secret_from_settings: [409, 'secret_from_settings', 'That secret is set by OPENAI_CLIENT_SECRET: change it there.'],
+  client_built_in: [
+    409,
+    'client_built_in',
+    'ChatGPT’s own client stays: give it a new secret, or take its callbacks out.',
+  ],
+  client_public: [409, 'client_public', 'That client is public: it has no secret.'],
   redirect_invalid: [
     400,
     'invalid_redirect_uri',
@@ -67,6 +74,7 @@ const plain: Table = {
   state_too_long: NEVER,
   challenge_method_unsupported: NEVER,
   challenge_malformed: NEVER,
+  challenge_missing: NEVER,
   grant_type_unsupported: [400, 'unsupported_grant_type', 'That grant type is not supported.'],
   grant_type_foreign: [400, 'unauthorized_client', 'That grant type is not for this client.'],
   scope_invalid: [400, 'invalid_scope', 'That scope is unknown or wider than what was granted.'],
@@ -81,6 +89,7 @@ const plain: Table = {
   refresh_unknown: [400, 'invalid_grant', 'That grant is not valid.'],
   refresh_expired: [400, 'invalid_grant', 'That grant is not valid.'],
   refresh_replayed: [400, 'invalid_grant', 'That grant is not valid.'],
+  grant_unknown: [404, 'grant_unknown', 'There is no connection of that ID.'],
   token_missing: [401, 'unauthorized', 'An access token is needed: Authorization: Bearer …'],
   token_unknown: [401, 'invalid_token', 'The access token is malformed, expired or revoked.'],
   scope_insufficient: [403, 'insufficient_scope', 'The access token does not allow that.'],
@@ -94,6 +103,10 @@ const plain: Table = {
     'forbidden',
     'The access token is for another list. Use "me" for the list of the signed-in user.',
   ],
+  key_unknown: [404, 'key_unknown', 'There is no API key of that ID.'],
+  key_label_invalid: [400, 'invalid_label', 'A label is 1 to 60 printable characters, such as what the key is for.'],
+  keys_too_many: [409, 'too_many_keys', 'There may be 50 keys: revoke one that is not needed any more.'],
+  lists_too_many: [409, 'too_many_lists', 'There are as many lists as there may be.'],
   list_full: [409, 'list_full', 'The list is full: delete something first.'],
   todo_text_invalid: [400, 'invalid_todo', '"todo" must be a text with something in it.'],
   todo_too_long: [413, 'too_large', '"todo" may have at most 10,000 characters.'],
@@ -161,6 +174,8 @@ const oauth: Table = {
   client_name_invalid: NEVER,
   client_id_taken: NEVER,
   secret_from_settings: NEVER,
+  client_built_in: NEVER,
+  client_public: NEVER,
   redirect_invalid: NEVER,
   redirect_unregistered: NEVER,
   redirect_waiting: NEVER,
@@ -172,12 +187,18 @@ const oauth: Table = {
   state_too_long: NEVER,
   challenge_method_unsupported: NEVER,
   challenge_malformed: NEVER,
+  challenge_missing: NEVER,
+  grant_unknown: NEVER,
   resource_foreign: NEVER,
   token_missing: NEVER,
   token_unknown: NEVER,
   scope_insufficient: NEVER,
   list_invalid: NEVER,
   list_foreign: NEVER,
+  key_unknown: NEVER,
+  key_label_invalid: NEVER,
+  keys_too_many: NEVER,
+  lists_too_many: NEVER,
   list_full: NEVER,
   todo_text_invalid: NEVER,
   todo_too_long: NEVER,
@@ -195,6 +216,7 @@ export const authorizeErrors: { readonly [R in AuthorizeReason]: readonly [word:
   scope_invalid: ['invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`],
   challenge_method_unsupported: ['invalid_request', 'code_challenge_method must be S256'],
   challenge_malformed: ['invalid_request', 'code_challenge must be 43 characters of base64url'],
+  challenge_missing: ['invalid_request', 'code_challenge is missing: this client has no secret'],
   resource_foreign: ['invalid_target', 'resource is not served here'],
   consent_denied: ['access_denied', 'The user said no.'],
 }
@@ -207,21 +229,25 @@ export const statusOf = (reason: Reason): number => plain[reason][0]
 export const RETRY_AFTER_S = '5'
 
 /** Answers in JSON, as the API does. */
-export function answerJson(ctx: Context, refused: Refused, publicUrl: string): void {
+export function answerJson(ctx: Context, refused: Refused, settings: Settings): void {
   const [status, word, message] = plain[refused.reason]
   ctx.status = status
   ctx.body = { error: word, message: detailOf(refused) ?? message, request_id: ctx.response.get('X-Request-Id') }
   if (status === 503) ctx.set('Retry-After', RETRY_AFTER_S)
-  const challenge = challengeFor(refused.reason, publicUrl)
+  const challenge = challengeFor(refused.reason, settings)
   if (challenge !== undefined) ctx.set('WWW-Authenticate', challenge)
 }
 
-/** RFC 6750 §3, with the metadata of RFC 9728 §5.1. No error word for who showed no credentials (RFC 6750 §3.1). */
-function challengeFor(reason: Reason, publicUrl: string): string | undefined {
-  const metadata = `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"`
-  if (reason === 'token_missing') return `Bearer ${metadata}`
+/**
+ * RFC 6750 §3; with the metadata of RFC 9728 §5.1 where there is an authorization server. No error word for who showed no
+ * credentials (RFC 6750 §3.1).
+ */
+function challengeFor(reason: Reason, { authMode, publicUrl }: Settings): string | undefined {
+  const where =
+    authMode === 'oauth' ? `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"` : 'realm="Daybook"'
+  if (reason === 'token_missing') return `Bearer ${where}`
   if (reason === 'token_unknown' || reason === 'scope_insufficient')
-    return `Bearer error="${plain[reason][1]}", error_description="${plain[reason][2]}", ${metadata}`
+    return `Bearer error="${plain[reason][1]}", error_description="${plain[reason][2]}", ${where}`
   return undefined
 }
 

@@ -13,7 +13,7 @@ import { sentence, statusOf } from './errors.ts'
 import { destination } from './oauth/authorize.ts'
 import { ANONYMOUS, by } from './origin.ts'
 import { homePage, signedInHomePage } from './pages/home.ts'
-import { sendPage } from './pages/layout.ts'
+import { seeOther, sendPage } from './pages/layout.ts'
 import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
@@ -28,7 +28,7 @@ import {
   signedIn,
   tokenFor,
 } from './session.ts'
-import type { Deps } from './settings.ts'
+import { type Deps, isForUsers } from './settings.ts'
 
 export function peopleRoutes(deps: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
@@ -50,14 +50,13 @@ function addHome(router: Router, deps: Deps): void {
 
   router.get('/', async (ctx) => {
     const visitor = await signedIn(ctx, deps)
-    if (visitor === undefined)
-      return sendPage(ctx, homePage({ publicUrl: settings.publicUrl, canSignUp: canSignUp(deps) }))
+    if (visitor === undefined) return sendPage(ctx, homePage({ ...settings, canSignUp: canSignUp(deps) }))
     const [username, todos] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
       [...openTodos(state, visitor.user.id)].map((todo) => todo.text),
     ])
     const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
-    return sendPage(ctx, signedInHomePage({ publicUrl: settings.publicUrl, username, todos, signOutToken }))
+    return sendPage(ctx, signedInHomePage({ ...settings, username, todos, signOutToken }))
   })
 }
 
@@ -148,15 +147,8 @@ function addSignOut(router: Router, deps: Deps): void {
   })
 }
 
-const canSignUp = ({ settings }: Deps): boolean => settings.signup === 'open'
-
-/** After a form, by GET: a reload repeats nothing (303, never 307). */
-function seeOther(ctx: Context, path: string): void {
-  ctx.status = 303
-  ctx.set('Cache-Control', 'no-store')
-  ctx.set('Location', path)
-  ctx.body = ''
-}
+/** Accounts are for those whose to-dos are their own. */
+const canSignUp = ({ settings: { signup, authMode } }: Deps): boolean => signup === 'open' && isForUsers(authMode)
 
 function signUpErrors(reason: Reason): FieldErrors | undefined {
   const text = sentence(reason)

@@ -2,9 +2,9 @@
 import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 
 /** What a secret is for stands in front of it, so that one that leaks can be recognized. */
-type Prefix = 'dbc' | 'dba' | 'dbr' | 'dbs' | 'dbw'
+type Prefix = 'dbc' | 'dba' | 'dbr' | 'dbs' | 'dbw' | 'dbk'
 
-/** 256 bits at random: a code (`dbc`), access token (`dba`), refresh token (`dbr`), client secret (`dbs`) or cookie (`dbw`). */
+/** 256 bits at random: a code (`dbc`), access token (`dba`), refresh token (`dbr`), client or service secret (`dbs`), API key (`dbk`) or cookie (`dbw`). */
 export const newSecret = (prefix: Prefix): string => `${prefix}_${randomBytes(32).toString('base64url')}`
 
 /** SHA-256 in lower-case hex: how codes, tokens, cookies and client secrets stand in the book. */

@@ -2,7 +2,15 @@
 import type { Logger } from 'pino'
 import type { Ledger } from '../ledger/ledger.ts'
 
+/** How ChatGPT authenticates (the plugin guide's four ways). */
+export const AUTH_MODES = ['oauth', 'user_http', 'service_http', 'none'] as const
+export type AuthMode = (typeof AUTH_MODES)[number]
+
+/** Whether whoever speaks is a user of their own list; otherwise they name the list they mean. */
+export const isForUsers = (mode: AuthMode): boolean => mode === 'oauth' || mode === 'user_http'
+
 export type Settings = {
+  readonly authMode: AuthMode
   /** The origin of everything, without a slash at the end. Never taken from a request. */
   readonly publicUrl: string
   readonly version: string

@@ -1,13 +1,14 @@
 /** The to-do list by index, as the plugin guide published it: `GET`, `POST` and `DELETE /todos/{username}`. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import type { Bearer } from '../domain/grants.ts'
-import { addTodo, deleteTodo, openTodos } from '../domain/todos.ts'
-import { isUsername } from '../domain/users.ts'
+import type { State } from '../domain/domain.ts'
+import { addTo, type Owner, ownerId } from '../domain/lists.ts'
+import { refuse } from '../domain/shape.ts'
+import { deleteTodo, openTodos } from '../domain/todos.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
-import { inNameOf, requireBearer } from './bearer.ts'
-import { by } from './origin.ts'
+import { newKey } from '../ledger/vault.ts'
+import { requireCaller } from './doors.ts'
 import { jsonObject } from './parse.ts'
 import type { Deps } from './settings.ts'
 
@@ -20,35 +21,38 @@ export function todoRoutes(deps: Deps): Router {
   const path = '/todos/:username'
 
   router.get(path, async (ctx) => {
-    const bearer = await requireListOf(ctx, deps, 'todos:read')
+    const { owner } = await requireCaller(ctx, deps, 'todos:read')
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
     ctx.type = 'application/json'
-    ctx.body = await ledger.read((state) => page(openTodos(state, bearer.user.id, from), from))
+    ctx.body = await ledger.read((state) => page(itemsOf(state, owner, from), from))
   })
 
   router.post(path, async (ctx) => {
-    const bearer = await requireListOf(ctx, deps, 'todos:write')
+    const { owner, by, deciding } = await requireCaller(ctx, deps, 'todos:write')
     const { todo: text } = jsonObject(ctx)
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
     const id = newId(ledger.now())
-    const input = { user: bearer.user.id, todo: id, text, maxOpen: settings.maxOpenTodos }
+    const list = { id: newId(ledger.now()), key: newKey() }
+    const input = { owner, list, todo: id, text, maxOpen: settings.maxOpenTodos }
     const index = await ledger.transact(
-      byBearer(ctx, bearer),
-      inNameOf(bearer, deps, (state) => addTodo(state, input)),
+      by,
+      deciding((state) => addTo(state, input)),
     )
     ctx.body = { id, todo: text, todo_idx: index }
   })
 
   router.delete(path, async (ctx) => {
-    const bearer = await requireListOf(ctx, deps, 'todos:write')
+    const { owner, by, deciding } = await requireCaller(ctx, deps, 'todos:write')
     const { todo_idx: index, todo: text } = jsonObject(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')
-    const input = { user: bearer.user.id, index, text }
     const item = await ledger.transact(
-      byBearer(ctx, bearer),
-      inNameOf(bearer, deps, (state) => deleteTodo(state, input)),
+      by,
+      deciding((state) => {
+        const user = ownerId(state, owner)
+        return user === undefined ? refuse('todo_index_unknown') : deleteTodo(state, { user, index, text })
+      }),
     )
     ctx.body = { id: item.id, todo: item.text }
   })
@@ -56,17 +60,10 @@ export function todoRoutes(deps: Deps): Router {
   return router
 }
 
-const byBearer = (ctx: Context, { user, client }: Bearer) => by(ctx, { kind: 'user', id: user.id }, client)
-
-/** Whose list the path names: the bearer's own, by name, `me` or `global`. Anybody else's is told apart from nothing. */
-async function requireListOf(ctx: Context, deps: Deps, scope: string): Promise<Bearer> {
-  const bearer = await requireBearer(ctx, deps, scope)
-  const name = String(ctx.params.username)
-  // Only ASCII letters have a case here: other alphabets have letters that become one of them in lower case.
-  if (/^(me|global)$/i.test(name)) return bearer
-  if (!isUsername(name)) throw new Refused('list_invalid')
-  if (name.toLowerCase() !== bearer.user.sealed.open?.username.toLowerCase()) throw new Refused('list_foreign')
-  return bearer
+/** The to-dos of a list from an index on; none where nobody has written to it yet. */
+function itemsOf(state: State, owner: Owner, from: number): Iterable<{ readonly text: string }> {
+  const user = ownerId(state, owner)
+  return user === undefined ? [] : openTodos(state, user, from)
 }
 
 function fromIndex(ctx: Context): number {

@@ -66,27 +66,39 @@ export async function neighbours(
   return undefined
 }
 
-/** How long a follower waits for events before it is told that there are none. ms */
+/** How long a follower is told nothing before it is told that. ms */
 const SILENCE_MS = 15_000
+/** So many events are looked at before the next are read: nothing stays open while whoever follows takes their time. */
+const AT_ONCE = 1000
 
-/**
- * Events as they come to be on disk, from the one after `after` on, until `signal`; `silence` now and then where there
- * are none. Where the book ends before `after`, as an older one that was restored does, its next event is the first.
- */
+/** What a follower is told: an event; or that there was none for a while, and up to which `seq` that holds. */
+export type Heard = Found | { readonly silentUpTo: number }
+
+/** From where on somebody can follow who has seen up to `after`: the book may end before, as an older one does. */
+export const followFrom = (ledger: Ledger, after: number): number => Math.min(after, ledger.head.seq)
+
+/** Events as they come to be on disk, from the one after `after` on, until `signal`. */
 export async function* follow(
   ledger: Ledger,
   search: Search,
   after: number,
   signal: AbortSignal,
-): AsyncGenerator<Found | 'silence'> {
-  let seen = Math.min(after, ledger.head.seq)
+): AsyncGenerator<Heard> {
+  let seen = after
+  let told = performance.now()
   const onRead = (): void => signal.throwIfAborted()
   while (!signal.aborted && ledger.isOpen) {
-    const { seq } = ledger.head
-    if (seq > seen) yield* list(ledger, { search, from: seen + 1, to: seq, newestFirst: false, onRead })
-    seen = seq
     await ledger.waitBeyond(seen, signal, SILENCE_MS)
-    if (ledger.head.seq === seen) yield 'silence'
+    const to = Math.min(ledger.head.seq, seen + AT_ONCE)
+    const found =
+      to > seen ? await Array.fromAsync(list(ledger, { search, from: seen + 1, to, newestFirst: false, onRead })) : []
+    seen = Math.max(seen, to)
+    yield* found
+    if (found.length > 0) told = performance.now()
+    else if (performance.now() - told >= SILENCE_MS) {
+      told = performance.now()
+      yield { silentUpTo: seen }
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** Backup and restore: the book and its vault as one compressed file that proves itself. */
 import { createHash } from 'node:crypto'
-import { renameSync, rmSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -9,7 +9,7 @@ import { evolve, initial } from '../domain/domain.ts'
 import { summarize } from '../domain/search.ts'
 import { recorded } from './audit.ts'
 import { checkLine, GENESIS, type Head } from './chain.ts'
-import { BookUnusable, isFreeToRestore, ownDirectory, RESTORING, unusable } from './directory.ts'
+import { BookUnusable, isCutOff, isFreeToRestore, ownDirectory, RESTORING, unusable } from './directory.ts'
 import { BLOCK, blockOf, broken, toEvent } from './history.ts'
 import type { By, Ledger } from './ledger.ts'
 import { lock } from './lock.ts'
@@ -67,7 +67,10 @@ export type Backup = {
 export async function backUp(ledger: Ledger, by: By, about: { version: string }): Promise<Backup> {
   const isRecorded = await recorded(ledger, by, { type: 'BookBackedUp', data: { to: ledger.head.seq } })
   const snapshot = ledger.snapshot()
-  const head = await snapshot.view.head()
+  const head = await snapshot.view.head().catch(async (error) => {
+    await snapshot.close()
+    throw error
+  })
   const at = new Date(ledger.now()).toISOString()
   const compress = createZstdCompress()
   // A failure reaches whoever reads the compressed bytes.
@@ -114,19 +117,27 @@ async function makeBook(
 ): Promise<Head> {
   const making = join(directory, RESTORING)
   const discard = (path: string): void => rmSync(path, { recursive: true, force: true })
+  const wasCutOff = isCutOff(directory)
+  let head: Head
   try {
-    // Left behind by one that was cut off, or by a first start.
-    for (const path of [join(directory, 'head'), join(directory, 'book'), making]) discard(path)
-    const head = await restoreInto(making, bytes, onProgress)
+    discard(making) // Left behind by one that was cut off.
+    head = await restoreInto(making, bytes, onProgress)
     Witness.open(join(making, 'head'), head).close()
-    renameSync(join(making, 'head'), join(directory, 'head'))
-    renameSync(join(making, 'book'), join(directory, 'book'))
-    // Once more in its place: that puts the directory itself on disk.
-    Witness.open(join(directory, 'head'), head).close()
-    discard(making)
-    return head
   } catch (error) {
     discard(making)
+    if (wasCutOff) mkdirSync(making) // It still is: what is in its place is no book.
+    throw unusable(directory, error)
+  }
+  try {
+    discard(join(directory, 'book')) // What a first start that was cut off had begun: there is no data in it.
+    // The book comes last: until it is in its place, nothing but a restore begins here.
+    renameSync(join(making, 'head'), join(directory, 'head'))
+    renameSync(join(making, 'book'), join(directory, 'book'))
+    discard(making)
+    // Once more in its place: that puts the directory itself on disk.
+    Witness.open(join(directory, 'head'), head).close()
+    return head
+  } catch (error) {
     throw unusable(directory, error)
   }
 }

@@ -63,12 +63,13 @@ function makeDirectory(path: string): void {
 }
 
 /**
- * The real path of a directory for a book, or for one to come. Where something else lies, nothing is changed.
- * @throws {BookUnusable} as `ownDirectory` and `isFresh` do, and where a book has to be and is not
+ * The real path of a directory for a book, or for one to come. Where nobody has had a lock yet, what lies there is
+ * looked at first, so that nothing foreign is changed.
+ * @throws {BookUnusable} as `ownDirectory` and `prepare` do
  */
 export function bookDirectory(directory: string, mustExist: boolean): string {
   const real = ownDirectory(directory, mustExist)
-  if (isFresh(real) && mustExist) throw noBook(directory)
+  if (!existsSync(join(real, LOCK))) prepare(real, mustExist)
   return real
 }
 
@@ -85,13 +86,21 @@ export function prepare(directory: string, mustExist: boolean): boolean {
   return isNew
 }
 
-/** From now on only its owner may look in: what lies there opens everything. @throws {BookUnusable} where that fails */
+/**
+ * From now on only its owner may look in: what lies there opens everything. Where that is not for us to say, as in a
+ * volume that is somebody else's, a group may.
+ * @throws {BookUnusable} where everybody may look in, and that cannot be changed
+ */
 export function keepToOwner(directory: string): void {
-  if ((statSync(directory).mode & 0o077) === 0) return
+  const { mode } = statSync(directory)
+  if ((mode & 0o077) === 0) return
   try {
     chmodSync(directory, 0o700)
   } catch (error) {
-    throw new BookUnusable(`${directory} is open to others, and that cannot be changed: ${(error as Error).message}`)
+    if ((mode & 0o007) !== 0)
+      throw new BookUnusable(
+        `${directory} is open to everybody, and that cannot be changed: ${(error as Error).message}`,
+      )
   }
 }
 
@@ -99,8 +108,17 @@ export function keepToOwner(directory: string): void {
 export const hasWitness = (directory: string): boolean =>
   (statSync(join(directory, 'head'), { throwIfNoEntry: false })?.size ?? 0) > 0
 
-/** Where a restore makes the book before it is put in its place. */
+/** Where our lock lies, and where a restore makes the book before it is put in its place. */
+export const LOCK = '.lock'
 export const RESTORING = '.restoring'
+
+/** What Daybook puts into a directory, beside hidden files; and what LevelDB puts into one before there is any data. */
+const OURS = ['book', 'head', 'lock', 'probe', 'daybook.sock']
+const EMPTY_BOOK = /^(LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.dbtmp)$/
+
+/** A restore was cut off: something of it may be in its place, but not the book, which comes last. */
+export const isCutOff = (directory: string): boolean =>
+  existsSync(join(directory, RESTORING)) && !existsSync(join(directory, 'book'))
 
 /**
  * Is there no book yet? A directory that holds anything else than hidden files must hold a whole book.
@@ -108,21 +126,24 @@ export const RESTORING = '.restoring'
  */
 export function isFresh(directory: string): boolean {
   if (existsSync(join(directory, 'book', 'CURRENT'))) return false
-  if (existsSync(join(directory, RESTORING)))
-    throw new BookUnusable(`a restore into ${directory} was cut off: run it again`)
+  if (isCutOff(directory)) throw new BookUnusable(`a restore into ${directory} was cut off: run it again`)
   const names = readdirSync(directory).filter((name) => !name.startsWith('.'))
   if (names.length === 0) return true
-  if (!names.includes('book') && !names.includes('head'))
-    throw new BookUnusable(`${directory} is not empty and holds no book: choose another DATA_DIR (found ${names[0]})`)
-  // A first start that was cut off has acknowledged nothing and holds no data: it may begin again.
   const files = names.includes('book') ? readdirSync(join(directory, 'book')) : []
-  if (!hasWitness(directory) && !files.some((name) => /\.(ldb|sst|log)$/.test(name))) return true
+  const isData = files.some((name) => /\.(ldb|sst|log)$/.test(name))
+  const foreign = names.find((name) => !OURS.includes(name)) ?? files.find((name) => !isData && !EMPTY_BOOK.test(name))
+  if (foreign !== undefined || (!names.includes('book') && !names.includes('head')))
+    throw new BookUnusable(
+      `${directory} is not empty and holds no book: choose another DATA_DIR (found ${foreign ?? names[0]})`,
+    )
+  // A first start that was cut off has acknowledged nothing and holds no data: it may begin again.
+  if (!hasWitness(directory) && !isData) return true
   throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. ${RESTORE}`)
 }
 
 /** May a backup be restored here? Where there is no book yet, or where an earlier restore was cut off. */
 export function isFreeToRestore(directory: string): boolean {
-  if (existsSync(join(directory, RESTORING))) return !existsSync(join(directory, 'book', 'CURRENT'))
+  if (isCutOff(directory)) return true
   try {
     return isFresh(directory)
   } catch (error) {

@@ -4,7 +4,7 @@ import type { Actor, Decision, Fact, Recorded, Trace, Via } from '../domain/shap
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
 import { bookDirectory, proveWritable } from './directory.ts'
-import { Group, Refused } from './group.ts'
+import { Group, News, Refused } from './group.ts'
 import {
   blockOf,
   blocks,
@@ -50,8 +50,8 @@ export class Ledger {
   #writing: Group | undefined
   #writer: Promise<void> | undefined
   #recovery: Promise<void> | undefined
-  /** Settled, and made anew, whenever more is on disk. */
-  #moved = Promise.withResolvers<void>()
+  /** More is on disk, or nothing will be any more. */
+  readonly #news = new News()
   #closed = false
   #isAnnounced = false
   /** What the scrub has found. */
@@ -184,21 +184,8 @@ export class Ledger {
   }
 
   /** Waits until there is more on disk than `seq`, or `signal` says to stop, or the book is closed; at most so many ms. */
-  async waitBeyond(seq: number, signal: AbortSignal, ms: number): Promise<void> {
-    const wake = (): void => this.#wake()
-    signal.addEventListener('abort', wake, { once: true })
-    const until = performance.now() + ms
-    const alarm = setTimeout(wake, ms).unref()
-    while (this.head.seq <= seq && !signal.aborted && !this.#closed && performance.now() < until)
-      await this.#moved.promise
-    clearTimeout(alarm)
-    signal.removeEventListener('abort', wake)
-  }
-
-  /** Whoever waits looks again. */
-  #wake(): void {
-    this.#moved.resolve()
-    this.#moved = Promise.withResolvers()
+  waitBeyond(seq: number, signal: AbortSignal, ms: number): Promise<void> {
+    return this.#news.wait(() => this.head.seq > seq || this.#closed, signal, ms)
   }
 
   /** What can be read of the book at this moment, and what opens its sealed text; to be closed. */
@@ -222,18 +209,28 @@ export class Ledger {
    * @returns whether none is left; while somebody reads the book at length, some are
    */
   async purge(): Promise<boolean> {
-    return this.status.writable && this.scrub.aside(() => this.#book.log.purge())
+    if (!this.status.writable) return false
+    const { log } = this.#book
+    try {
+      return await this.scrub.aside(() => log.purge())
+    } catch (error) {
+      if (log.hasFailed && log === this.#book.log && this.status.writable) this.#fail(error as Error)
+      throw error
+    }
   }
 
   /** Finishes what is being written and lets go of the book. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#wake()
+    this.#news.tell()
     await this.#writer
     await this.#recovery
-    this.#book.witness.close()
-    await this.#book.log.close()
-    await this.#unlock()
+    try {
+      this.#book.witness.close()
+      await this.#book.log.close()
+    } finally {
+      await this.#unlock()
+    }
   }
 
   /**
@@ -264,8 +261,7 @@ export class Ledger {
       }
       for (const [i, [name, value]] of keeps.entries())
         group.checked.push({ ...vault.keep(name, value), before: before[i]![1] })
-      for (const [name, value] of keeps)
-        group.changes.push(value === undefined ? Log.toPurge(name) : Log.notToPurge(name))
+      for (const [name, value] of keeps) if (value === undefined) group.changes.push(Log.toPurge(name))
     })
   }
 
@@ -319,7 +315,7 @@ export class Ledger {
             ? { writable: true }
             : { writable: false, reason: broken(this.#fault.fault).message },
         )
-        this.#wake()
+        this.#news.tell()
         return
       } catch (error) {
         this.#setStatus({ writable: false, reason: (error as Error).message })
@@ -381,7 +377,7 @@ export class Ledger {
         endBatch(book.state)
         book.durable = tip
         book.witness.write(tip)
-        this.#wake()
+        this.#news.tell()
       } catch (error) {
         this.#fail(error as Error)
         break

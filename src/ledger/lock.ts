@@ -1,8 +1,9 @@
 /** Our own lock on the data directory, held however often the book in it is closed and opened again meanwhile. */
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { type Database, NotOpened, openDatabase } from './database.ts'
-import { BookInUse, BookUnusable, holder, keepToOwner } from './directory.ts'
+import { BookInUse, BookUnusable, holder, keepToOwner, LOCK } from './directory.ts'
 
 /** Directories that this process has locked: a second opener here would unlock them. */
 const locked = new Set<string>()
@@ -32,16 +33,21 @@ export async function lock(directory: string): Promise<() => Promise<void>> {
   }
 }
 
+/** What is damaged, as by a power loss when it was made, is made anew; another who does the same at once is waited for. */
+const [TRIES, BETWEEN_TRIES_MS] = [10, 50]
+
 async function take(directory: string): Promise<Database> {
-  const path = join(directory, '.lock')
-  for (let isSecondTry = false; ; isSecondTry = true)
+  const path = join(directory, LOCK)
+  for (let tries = 1; ; tries++)
     try {
       return await openDatabase(path, { createIfMissing: true })
     } catch (error) {
       if (!(error instanceof NotOpened)) throw error
       if (error.isLocked) throw new BookInUse(`${directory} is in use${holder(directory)}`)
-      const isDamaged = error.code === 'LEVEL_CORRUPTION' || /No such file|invalid argument/i.test(error.message)
-      if (!isDamaged || isSecondTry) throw new BookUnusable(`${directory} cannot be locked: ${error.message}`)
-      rmSync(path, { recursive: true, force: true }) // It holds nothing, and nobody holds it.
+      const isDamaged = error.code === 'LEVEL_CORRUPTION' || /No such file|ENOENT|invalid argument/i.test(error.message)
+      if (!isDamaged || tries === TRIES) throw new BookUnusable(`${directory} cannot be locked: ${error.message}`)
+      // It holds nothing. The file that is locked stays: somebody may have it by now.
+      for (const name of readdirSync(path)) if (name !== 'LOCK') rmSync(join(path, name), { force: true })
+      await wait(BETWEEN_TRIES_MS)
     }
 }

@@ -108,6 +108,11 @@ export class Log extends View {
     return tally
   }
 
+  /** A write has failed: there is no other through this handle. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
+  }
+
   get isOpen(): boolean {
     return this.db.status === 'open'
   }
@@ -122,9 +127,7 @@ export class Log extends View {
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#writing.then(work)
-    this.#writing = turn.catch(() => {
-      this.#hasFailed = true
-    })
+    this.#writing = turn.catch(() => {})
     return turn
   }
 
@@ -139,7 +142,12 @@ export class Log extends View {
     const batch = [...changes, ...kept, ...tallied].map(([key, value]) =>
       value === undefined ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
     )
-    await this.db.batch(batch, { sync: true })
+    try {
+      await this.db.batch(batch, { sync: true })
+    } catch (error) {
+      this.#hasFailed = true
+      throw error
+    }
     this.#tallies = tallies
   }
 
@@ -207,11 +215,6 @@ export class Log extends View {
     return [`${PURGE}${name}`, randomUUID()]
   }
 
-  /** Goes with a new secret of a name: nothing of that name is to be purged any more. */
-  static notToPurge(name: string): Change {
-    return [`${PURGE}${name}`, undefined]
-  }
-
   /**
    * Takes secrets that were deleted off the disk, too: LevelDB keeps them until they are compacted, and as long as
    * somebody reads. A file that holds a value and its deletion is rewritten only when a later deletion is merged into
@@ -221,7 +224,7 @@ export class Log extends View {
   async purge(): Promise<boolean> {
     for (let round = 1; this.reading.count === 0; round++) {
       const { begun } = this.reading
-      // Asked for in turn with writes: a name that got a new secret meanwhile has no note any more.
+      // In turn with writes, so that no secret comes between looking and deleting.
       const notes = await this.#inTurn(() => this.#deleteNoted())
       if (notes.length === 0) return true
       await this.db.compactRange('vault/', after('vault/'))
@@ -235,14 +238,18 @@ export class Log extends View {
 
   #notes = (): Promise<[string, string][]> => this.db.iterator({ gte: PURGE, lt: after(PURGE) }).all()
 
+  /** Deletes once more what is noted. A name that has a new secret by now is left alone, and its note dropped. */
   async #deleteNoted(): Promise<[string, string][]> {
-    const notes = await this.#notes()
-    if (notes.length > 0)
-      await this.#write(
-        notes.map(([note]) => [`vault/${note.slice(PURGE.length)}`, undefined]),
-        [],
-      )
-    return notes
+    const gone: [string, string][] = []
+    const changes: Change[] = []
+    for (const note of await this.#notes()) {
+      const key = `vault/${note[0].slice(PURGE.length)}`
+      const isLive = (await this.get(key)) !== undefined
+      changes.push([isLive ? note[0] : key, undefined])
+      if (!isLive) gone.push(note)
+    }
+    if (changes.length > 0) await this.#write(changes, [])
+    return gone
   }
 
   /** A note that was made anew meanwhile stays. */

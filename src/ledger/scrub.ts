@@ -46,7 +46,7 @@ export class Scrub {
   #passed: ScrubStatus['passed']
   #fault: Fault | undefined
   #trouble: { readonly times: number; readonly why: string } | undefined
-  #isAside = false
+  #aside = 0
   #running: Promise<unknown> = Promise.resolve()
 
   constructor(ledger: Ledger) {
@@ -69,18 +69,18 @@ export class Scrub {
 
   /** Does something while nothing is read here. */
   async aside<T>(work: () => Promise<T>): Promise<T> {
-    this.#isAside = true
+    this.#aside++
     try {
       await this.#running.catch(() => {})
       return await work()
     } finally {
-      this.#isAside = false
+      this.#aside--
     }
   }
 
   /** One slice of work. Gives whether there is more to do at once. */
   async step(): Promise<boolean> {
-    if (this.#isAside) return false
+    if (this.#aside > 0) return false
     const running = this.#step()
     this.#running = running
     return running

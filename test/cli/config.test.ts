@@ -14,12 +14,15 @@ const settingsOf = async (home: Home, words = 'config', env: Env = {}) => {
   return Object.fromEntries(rows.map(({ name, value, source }) => [name, [value, source]]))
 }
 
+const SECRETS: string[] = ['SERVICE_TOKEN', 'OPENAI_CLIENT_SECRET', 'OPENAI_VERIFICATION_TOKEN']
+
 const DEFAULTS = {
   APP_PORT: '85',
   HOST: '127.0.0.1',
   PUBLIC_URL: 'http://localhost:85',
   DATA_DIR: './data',
   AUTH_MODE: 'oauth',
+  SERVICE_TOKEN: null,
   OPENAI_CLIENT_ID: null,
   OPENAI_CLIENT_SECRET: null,
   OPENAI_VERIFICATION_TOKEN: null,
@@ -94,7 +97,7 @@ OPENAI_CLIENT_SECRET=secret-in-the-file-0123456789
 })
 
 test('every setting but a secret has a flag', async (t) => {
-  const secrets = ['OPENAI_CLIENT_SECRET', 'OPENAI_VERIFICATION_TOKEN']
+  const secrets: string[] = SECRETS
   const flags = SETTING_NAMES.filter((name) => !secrets.includes(name)).flatMap((name) => [
     `--${name.toLowerCase().replaceAll('_', '-')}`,
     MALFORMED[name].right[0]!,
@@ -191,7 +194,11 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
     right: ['https://example.org', 'https://example.org/', 'http://localhost:8085', 'http://[::1]:85'],
   },
   DATA_DIR: { wrong: [import.meta.filename], right: ['./data', '/var/lib/daybook', 'a b'] },
-  AUTH_MODE: { wrong: ['digest', 'OAUTH'], right: ['oauth'] },
+  AUTH_MODE: { wrong: ['digest', 'OAUTH'], right: ['oauth', 'user_http', 'service_http', 'none'] },
+  SERVICE_TOKEN: {
+    wrong: ['short', 'with blanks in it all', 'ünïcödé-token-of-ours', LONG],
+    right: ['a.b_c~d+e/f-g0123=='],
+  },
   OPENAI_CLIENT_ID: { wrong: ['a b', 'a:b', 'ü', LONG], right: ['id_set_by_developer', 'a'] },
   OPENAI_CLIENT_SECRET: { wrong: ['short', 'with blanks in it all', 'ünïcödé-secret', LONG], right: [CHATGPT_SECRET] },
   OPENAI_VERIFICATION_TOKEN: { wrong: [LONG], right: ['a"b$&c', 'x'] },
@@ -231,7 +238,7 @@ for (const name of SETTING_NAMES)
     const { code, stdout, stderr } = await daybook(home, 'serve', { env: { [name]: wrong[0]! } })
     t.deepEqual([code, stdout], [2, ''], stderr)
     t.regex(stderr, new RegExp(`^daybook: ${name}: [^\n]+\n$`))
-    const isSecret = ['OPENAI_CLIENT_SECRET', 'OPENAI_VERIFICATION_TOKEN'].includes(name)
+    const isSecret = SECRETS.includes(name)
     t.is(stderr.includes(wrong[0]!), !isSecret, 'what was given is shown, unless it is a secret')
     if (!ONLY_IN_USE.includes(name)) {
       t.false(existsSync(home.data), 'nothing was begun')
@@ -263,11 +270,13 @@ test('every setting that the wire side reads gets there as itself', (t) => {
     MAX_OPEN_TODOS: '6',
     CONTACT_EMAIL: 'c@example.org',
     PUBLIC_URL: 'https://p.example',
+    AUTH_MODE: 'none',
   }
   const more = { OPENAI_VERIFICATION_TOKEN: 'token', CORS_ORIGINS: 'https://o.example' }
   const { version, ...wire } = wireSettingsOf(readConfig({ ...durations, ...others, ...more }, undefined, {}).config)
   t.regex(version, /^\d+\.\d+\.\d+/)
   t.deepEqual(wire, {
+    authMode: 'none',
     publicUrl: 'https://p.example',
     contactEmail: 'c@example.org',
     verificationToken: 'token',

@@ -91,6 +91,9 @@ async function onGoingBook(
   return outcome
 }
 
+/** Each thread meets the fault once, and each time it is tried again a second later: that may take a while. */
+const PATIENT = { ms: 4000, until: 'recovered' } as const
+
 /** Such a fault has happened when somebody was refused, and is overcome when somebody was acknowledged after that. */
 function unlessRecovered(told: Told, said: string, what: string): string | { readonly missed: string } {
   const refused = said.indexOf('\n! ')
@@ -119,6 +122,12 @@ const filesOf = (directory: string): string[] =>
     .filter((path) => statSync(join(directory, path)).isFile() && !/(^|\/)(LOCK|LOG|LOG\.old|lock)$/.test(path))
     .filter((path) => statSync(join(directory, path)).size > 0)
     .sort()
+
+/** The number of the file that LevelDB began last; 2 where there is none. */
+const lastFile = (directory: string): number =>
+  existsSync(join(directory, 'book'))
+    ? Math.max(2, ...readdirSync(join(directory, 'book')).map((name) => Number(/\d{6}/.exec(name)?.[0] ?? 0)))
+    : 2
 
 /** strace that does something at the Nth call of a system call. */
 const strace = (call: string, what: string, paths: readonly string[] = []): string[] => [
@@ -175,7 +184,10 @@ const failedSyncs: Fault = {
     onGoingBook(rounds, async (directory, told, i) => {
       // Early, since it is counted for each thread: there has to be time left to recover in.
       const nth = 3 + Math.floor(random() * 20)
-      const scribe = startScribe(directory, told, { ms: 4000, wrap: strace('fdatasync', `error=EIO:when=${nth}`) })
+      const scribe = startScribe(directory, told, {
+        ...PATIENT,
+        wrap: strace('fdatasync', `error=EIO:when=${nth}`),
+      })
       return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, fdatasync ${nth}`)
     }),
 }
@@ -187,10 +199,13 @@ const fullOnce: Fault = {
   play: (rounds, random) =>
     onGoingBook(rounds, async (directory, told, i) => {
       const nth = 2 + Math.floor(random() * 80)
-      const logs = Array.from({ length: 120 }, (_, n) =>
-        join(directory, 'book', `${String(n + 3).padStart(6, '0')}.log`),
+      const logs = Array.from({ length: 60 }, (_, n) =>
+        join(directory, 'book', `${String(lastFile(directory) + n + 1).padStart(6, '0')}.log`),
       )
-      const scribe = startScribe(directory, told, { ms: 4000, wrap: strace('write', `error=ENOSPC:when=${nth}`, logs) })
+      const scribe = startScribe(directory, told, {
+        ...PATIENT,
+        wrap: strace('write', `error=ENOSPC:when=${nth}`, logs),
+      })
       return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, write ${nth}`)
     }),
 }

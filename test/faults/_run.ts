@@ -13,14 +13,29 @@ export type Running = {
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
-/** Starts a scribe on a book. @param wrap a command that runs it @param told takes what it says */
+/** `wrap`: a command that runs it; `until`: `recovered` where it ends before its time, once a fault is overcome. */
+type Scribe = {
+  readonly ms?: number
+  readonly wrap?: readonly string[]
+  readonly clock?: string
+  readonly until?: 'recovered' | ''
+}
+
+/** Starts a scribe on a book. @param told takes what it says */
 export function startScribe(
   directory: string,
   told: Told,
-  { ms = 1000, wrap = [], clock = '' }: { ms?: number; wrap?: readonly string[]; clock?: string } = {},
+  { ms = 1000, wrap = [], clock = '', until = '' }: Scribe = {},
 ): Running {
   const [command = '', ...args] = [...wrap, process.execPath, SCRIBE]
-  const env = { PATH: process.env.PATH ?? '', DIRECTORY: directory, MS: String(ms), NAME: `r${++runs}`, CLOCK: clock }
+  const env = {
+    PATH: process.env.PATH ?? '',
+    DIRECTORY: directory,
+    MS: String(ms),
+    NAME: `r${++runs}`,
+    CLOCK: clock,
+    UNTIL: until,
+  }
   const child = spawn(command, args, { detached: true, env: { ...env, NODE_COMPILE_CACHE: CACHE } })
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

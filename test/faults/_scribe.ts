@@ -1,6 +1,6 @@
 /**
  * A program of its own that writes into a book as fast as it can, and tells what it was told, until it is stopped: by
- * itself after `MS`, or by whatever fault it is put through. A line is on its way before anything else happens:
+ * itself after `MS` (or `UNTIL` something), or by whatever fault it is put through. A line is on its way before anything else happens:
  * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`.
  */
 import { writevSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { Ledger, Refused } from '../../src/ledger/ledger.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { SYSTEM } from '../_support.ts'
 
-const { DIRECTORY: directory = '', MS = '1000', NAME: name = '', CLOCK = '' } = process.env
+const { DIRECTORY: directory = '', MS = '1000', NAME: name = '', CLOCK = '', UNTIL = '' } = process.env
 const LANES = 6
 const YEAR = 365 * 86_400_000
 const JUMPS = [0, -3_600_000, 10 * YEAR, -10 * YEAR]
@@ -34,7 +34,17 @@ say('= ready')
 const stop = new AbortController()
 void ledger.scrub.run(stop.signal)
 process.once('SIGTERM', () => stop.abort())
-setTimeout(() => stop.abort(), Number(MS))
+setTimeout(
+  () => (isRefused && UNTIL === 'recovered' ? setTimeout(() => stop.abort(), PATIENCE_MS) : stop.abort()),
+  Number(MS),
+)
+
+/** `UNTIL=recovered`: whoever was refused is waited for longer, and it stops some time after they were acknowledged. */
+const [PATIENCE_MS, AFTERWARDS_MS] = [30_000, 400]
+let isRefused = false
+function acknowledged(): void {
+  if (isRefused && UNTIL === 'recovered') setTimeout(() => stop.abort(), AFTERWARDS_MS)
+}
 
 async function lane(number: number): Promise<void> {
   for (let i = 0; !stop.signal.aborted; i++) {
@@ -48,10 +58,12 @@ async function lane(number: number): Promise<void> {
         say(`? ${todo}`)
         await ledger.transact(SYSTEM, (state) => addTodo(state, { user: 'alice', todo, text, maxOpen: 1e9 }))
         say(`+ ${todo}`)
+        acknowledged()
       }
     } catch (error) {
       if (!(error instanceof Refused)) throw error
       say(`! ${error.reason}`)
+      isRefused = true
       if (number === 0) await look()
       await new Promise((resolve) => setTimeout(resolve, 20))
     }

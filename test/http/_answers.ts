@@ -1,6 +1,6 @@
 /** Every kind of answer that Daybook gives, and what holds for all of them and for every page. */
 import type { ExecutionContext } from 'ava'
-import { CALLBACK, CHATGPT_SECRET, ClientSide, OTHER, Visitor, type World } from '../_support.ts'
+import { CALLBACK, CHATGPT_SECRET, ClientSide, OTHER, person, Visitor, type World } from '../_support.ts'
 import { alice } from './_pages.ts'
 import type { Asked, Raw } from './_wire.ts'
 
@@ -38,6 +38,8 @@ export async function everyKind(world: World) {
   const chatgpt = new ClientSide(url)
   const visitor = new Visitor(url)
   const { access_token: token } = await chatgpt.connect(alice, visitor)
+  const undecided = new Visitor(url)
+  await undecided.signUp(person('undecided'))
   const bearer = { authorization: `Bearer ${token}` }
   const asJson = { 'content-type': 'application/json' }
   const asForm = { 'content-type': FORM, ...cookies(visitor) }
@@ -56,7 +58,7 @@ export async function everyKind(world: World) {
     ['sign-in for an app', link, {}, 200, HTML, toChatGpt],
     ['sign-up for an app', `/signup?return_to=${encodeURIComponent(link)}`, {}, 200, HTML, toChatGpt],
     ['sign-in for another app', otherLink, {}, 200, HTML, toOther],
-    ['consent', link, { headers: cookies(visitor) }, 200, HTML, toChatGpt],
+    ['consent', link, { headers: cookies(undecided) }, 200, HTML, toChatGpt],
     ['consent to another app', otherLink, { headers: cookies(visitor) }, 200, HTML, toOther],
     ['a foreign callback', chatgpt.link({ redirect_uri: 'https://evil.example/cb' }), {}, 400, HTML],
     ['a callback that waits', chatgpt.link({ redirect_uri: `${CALLBACK}/2` }), {}, 400, HTML],

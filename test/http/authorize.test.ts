@@ -79,12 +79,14 @@ test('2. the whole flow gives back a code of 256 bits, iss and the exact state, 
     const signIn = await visitor.signIn(person('alice'), other.link({ state }))
     t.is(signIn.status, 303, name)
     const consent = await visitor.get(signIn.headers.get('location')!)
-    const answer = await visitor.submit(consent, 'decision', { decision: 'allow' })
+    const isFirst = codes.size === 0
+    const answer = isFirst ? await visitor.submit(consent, 'decision', { decision: 'allow' }) : consent
     const { code, ...rest } = answered(t, answer, 'https://other.example/cb?keep=1', name)
     t.deepEqual(rest, { state, iss: url }, name)
     t.regex(code!, /^dbc_[A-Za-z0-9_-]{43}$/, name)
     codes.add(code!)
-    t.deepEqual(await news(), ['SignedIn', 'ConsentRequested', 'ConsentGranted', 'CodeIssued'], name)
+    const asked = isFirst ? ['ConsentRequested', 'ConsentGranted'] : []
+    t.deepEqual(await news(), ['SignedIn', ...asked, 'CodeIssued'], name)
   }
   t.is(codes.size, Object.keys(states).length, 'every code is another one')
 })

@@ -32,6 +32,11 @@ async function settle(world: World, who: Person) {
   await visitors[0].signUp(who)
   await visitors[1].signIn(who)
   await visitors[2].signIn(who)
+  // Asked before anything is allowed: afterwards nobody is asked the same again.
+  const consents = [
+    [visitors[0], await visitors[0].get(chatgpt.link())] as const,
+    [visitors[1], await visitors[1].get(other.link({ state: 's2' }))] as const,
+  ]
   const redeemed = await chatgpt.codeFor(visitors[0])
   const first: Tokens = (await chatgpt.exchange(redeemed)).json
   const rotated: Tokens = (await chatgpt.refresh(first.refresh_token)).json
@@ -47,10 +52,7 @@ async function settle(world: World, who: Person) {
     ] as const,
     redeemed: [chatgpt, redeemed] as const,
     codes: [[chatgpt, await chatgpt.codeFor(visitors[2])] as const, [other, await other.codeFor(visitors[0])] as const],
-    consents: [
-      [visitors[0], await visitors[0].get(chatgpt.link())] as const,
-      [visitors[1], await visitors[1].get(other.link({ state: 's2' }))] as const,
-    ],
+    consents,
   }
 }
 type Holdings = Awaited<ReturnType<typeof settle>>
@@ -227,9 +229,9 @@ test('57. revoke racing exchanges, refreshes, consents and sign-ins, 100 rounds:
       await command(world, 'user restore')
       t.is((await visitor.signIn(person('alice'))).status, 303)
     }
+    const page = await visitor.get(chatgpt.link())
     const tokens: Tokens = (await chatgpt.exchange(await chatgpt.codeFor(visitor))).json
     const code = await chatgpt.codeFor(visitor)
-    const page = await visitor.get(chatgpt.link())
     const late = new Visitor(url)
     const signInPage = await late.get('/login')
     const credentials = { identifier: 'alice', password: person('alice').password }
@@ -247,7 +249,10 @@ test('57. revoke racing exchanges, refreshes, consents and sign-ins, 100 rounds:
         const to = (await visitor.submit(page, 'decision', { decision: 'allow' })).headers.get('location')
         if (to !== null) codes.push(new URL(to).searchParams.get('code')!)
       },
-      async () => void (await visitor.get(chatgpt.link())),
+      async () => {
+        const to = (await visitor.get(chatgpt.link())).headers.get('location')
+        if (to !== null) codes.push(new URL(to).searchParams.get('code')!)
+      },
       async () => void (await chatgpt.api(tokens.access_token, 'POST', '/todos/me', { todo: `in round ${round}` })),
     ]
     // Every third round, since a password takes its time.

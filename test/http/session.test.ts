@@ -196,9 +196,9 @@ test('a new password ends every session and open consent; connected apps stay', 
   const { url, news } = world
   const chatgpt = new ClientSide(url)
   const browsers = [await signedIn(world), await signedIn(world)]
+  const consents = await Promise.all(browsers.map(openConsent))
   const tokens = (await chatgpt.exchange(await chatgpt.codeFor(browsers[0]!))).json
   const code = await chatgpt.codeFor(browsers[0]!)
-  const consents = await Promise.all(browsers.map(openConsent))
   await news()
   await command(world, 'user passwd', { username: 'alice', password: 'another one' })
   t.deepEqual(await news(), ['PasswordChanged'])

@@ -273,7 +273,8 @@ test('30. any method but POST: 405; credentials in the query are not accepted', 
 test('31, 33. wrong, empty, prefix or no secret, or an unknown client: the same 401; the code is not burnt', async (t) => {
   const { chatgpt, code, refused, stillGood } = await begin(t)
   const given = await code()
-  const { id, secret } = chatgpt
+  const { id } = chatgpt
+  const secret = chatgpt.secret!
   const altered = [secret.slice(0, -1), `${secret}0`, `${secret} `, secret.toUpperCase(), digest(secret)]
   const secrets = ['wrong', '', undefined, ...altered, OTHER.secret, given, id, 'x'.repeat(10_000)]
   // "chatgpt" is Daybook's own name for the client, not its client_id.

@@ -82,9 +82,10 @@ export async function withDatabase<T>(folder: string, work: (db: Level<string, s
 export const databaseOf = (folder: string): Promise<[string, string][]> =>
   withDatabase(folder, (db) => Array.fromAsync(db.iterator()) as Promise<[string, string][]>)
 
-/** Every file below a folder, with its mode and what is in it. LevelDB's `LOCK` is not read: that would unlock it. */
+/** Every file below a folder, with its mode and what is in it. LevelDB's `LOCK` is not read: that would unlock it. Our own lock changes with each locking. */
 export function filesIn(folder: string): { [path: string]: string } {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  const all = readdirSync(folder, { recursive: true, withFileTypes: true })
+  const entries = all.filter((entry) => !join(entry.parentPath, entry.name).includes('/.lock'))
   const files = entries.map((entry) => {
     const path = join(entry.parentPath, entry.name)
     const mode = statSync(path).mode.toString(8)

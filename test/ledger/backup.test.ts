@@ -81,9 +81,15 @@ test('a backup that was cut off or changed anywhere is refused, and leaves nothi
 test('a restore wants an empty directory, and touches no other', async (t) => {
   const { ledger } = await filled(t)
   const whole = await backupOf(ledger)
-  const [book, foreign] = [await closedBook(t), temporaryFolder(t)]
+  const [book, damaged] = [await closedBook(t), await closedBook(t)]
+  const [foreign, novel] = [temporaryFolder(t), temporaryFolder(t)]
   writeFileSync(join(foreign, 'letter'), 'dear')
-  for (const folder of [book, foreign]) {
+  mkdirSync(join(novel, 'book'))
+  writeFileSync(join(novel, 'book', 'chapter 1'), 'once')
+  // What a restore that was cut off at its very end leaves behind makes a damaged book no free place.
+  mkdirSync(join(damaged, '.restoring'))
+  rmSync(join(damaged, 'book', 'CURRENT'))
+  for (const folder of [book, foreign, novel, damaged]) {
     const before = filesIn(folder)
     await t.throwsAsync(restore(folder, [whole]), { instanceOf: BookUnusable, message: /is not empty/ })
     t.deepEqual(filesIn(folder), before)

@@ -358,3 +358,19 @@ test('113. a sweep drops what has expired, in memory and on disk', async (t) => 
   t.deepEqual((await typesOf(ledger)).slice(3), ['ExpiredDropped'], 'which the book says, once')
   await reopen(async () => t.false((await databaseOf(folder)).some(([key]) => key.includes('row/sessions'))))
 })
+
+test('whoever waits for news is told when there is some, and when the time is over, however often', async (t) => {
+  const { ledger } = await startBook(t)
+  const { signal } = new AbortController()
+  const { seq } = ledger.head
+  // A timer may go off a little early: that must not make anybody wait for ever.
+  await Promise.all(Array.from({ length: 300 }, (_, i) => ledger.waitBeyond(seq, signal, 1 + (i % 20))))
+  const waiting = ledger.waitBeyond(seq, signal, 60_000)
+  await add(ledger, 'alice', 'news')
+  await waiting
+  const stop = new AbortController()
+  const stopped = ledger.waitBeyond(ledger.head.seq, stop.signal, 60_000)
+  stop.abort()
+  await stopped
+  t.pass()
+})

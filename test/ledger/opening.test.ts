@@ -176,6 +176,20 @@ const foreign: [string, (folder: string) => void][] = [
   ['a file', (folder) => writeFileSync(join(folder, 'notes.txt'), 'mine')],
   ['another program’s folder', (folder) => mkdirSync(join(folder, 'src'))],
   ['a lock and nothing else', (folder) => writeFileSync(join(folder, 'lock'), '1\n')],
+  [
+    'a folder called book that is none',
+    (folder) => {
+      mkdirSync(join(folder, 'book'))
+      writeFileSync(join(folder, 'book', 'chapter1.txt'), 'mine')
+    },
+  ],
+  [
+    'an unfinished book and something else',
+    (folder) => {
+      mkdirSync(join(folder, 'book'))
+      writeFileSync(join(folder, 'photos'), 'mine')
+    },
+  ],
 ]
 for (const [name, fill] of foreign)
   test(`a folder with ${name} is refused, and nothing in it is changed`, async (t) => {

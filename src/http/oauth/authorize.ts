@@ -9,7 +9,9 @@ import {
   denyConsent,
   type Examined,
   examineRequest,
+  grantAgain,
   grantConsent,
+  isRemembered,
   requestConsent,
   scopeWords,
 } from '../../domain/consents.ts'
@@ -53,9 +55,8 @@ export function authorizeRoutes(deps: Deps): Router {
     requireOwnForm(ctx, deps, fields, consentForm(request), visitor.session)
     const decision = fields.get('decision')
     if (decision !== 'allow' && decision !== 'deny') throw new Refused('decision_missing')
-    const code = newSecret('dbc')
-    const made = { grant: newId(ledger.now()), code: digest(code), codeTtlMs: settings.codeTtlMs }
-    const answer = { request, session: visitor.session, ...made }
+    const { code, kept } = newCode(deps)
+    const answer = { request, session: visitor.session, ...kept }
     const decide = decision === 'allow' ? grantConsent : denyConsent
     const client = await ledger.read((rows) => rows.consents.get(request)?.client)
     const { redirectUri, state }: Answered = await ledger.transact(
@@ -66,6 +67,12 @@ export function authorizeRoutes(deps: Deps): Router {
   })
 
   return router
+}
+
+/** A code, and what is kept of it. */
+function newCode({ ledger, settings }: Deps) {
+  const code = newSecret('dbc')
+  return { code, kept: { grant: newId(ledger.now()), code: digest(code), codeTtlMs: settings.codeTtlMs } }
 }
 
 const inWords = (reason: AuthorizeReason): { error: string; error_description: string } => {
@@ -91,7 +98,7 @@ const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, quer
  */
 export async function destination(deps: Deps, returnTo: string | undefined): Promise<Destination> {
   const query = /^\/oauth\?([\x21-\x7e]+)$/.exec(returnTo ?? '')?.[1]
-  if (query === undefined) return { returnTo: '/' }
+  if (query === undefined || deps.settings.authMode !== 'oauth') return { returnTo: '/' }
   const examined = await examine(deps, query).catch((error: unknown) => {
     if (error instanceof Refused && error.reason === 'request_malformed') return undefined
     throw error
@@ -120,10 +127,14 @@ async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor:
   const { asked, client, state } = examined
   const { session, user } = visitor
   const request = newId(ledger.now())
-  const input = { request, user: user.id, session, asked, state, ttlMs: CONSENT_TTL_MS }
-  await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows, now) =>
-    requestConsent(rows, input, now),
+  const ids = { user: user.id, session, asked }
+  const made = newCode(deps)
+  const isAnswered = await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows, now) =>
+    isRemembered(rows, user.id, asked)
+      ? { ...grantAgain(rows, { ...ids, ...made.kept }, now), result: true }
+      : { ...requestConsent(rows, { ...ids, request, state, ttlMs: CONSENT_TTL_MS }, now), result: false },
   )
+  if (isAnswered) return redirectBack(ctx, deps, asked.redirectUri, { code: made.code, state })
   const page = consentPage({
     clientName: client.name,
     username: await ledger.read((rows) => usernameOf(rows, user.id)),

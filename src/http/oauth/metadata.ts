@@ -3,6 +3,10 @@ import Router from '@koa/router'
 import { SCOPE_NAMES } from '../../domain/consents.ts'
 import type { Deps } from '../settings.ts'
 
+/** How a client shows its secret; and that it has none. */
+const SECRET_METHODS = ['client_secret_post', 'client_secret_basic']
+const AUTH_METHODS = [...SECRET_METHODS, 'none']
+
 export function metadataRoutes({ settings: { publicUrl } }: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
   const documents = {
@@ -15,7 +19,11 @@ export function metadataRoutes({ settings: { publicUrl } }: Deps): Router {
       response_types_supported: ['code'],
       response_modes_supported: ['query'],
       grant_types_supported: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],
+      token_endpoint_auth_methods_supported: AUTH_METHODS,
+      revocation_endpoint: `${publicUrl}/auth/revoke`,
+      revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+      introspection_endpoint: `${publicUrl}/auth/introspect`,
+      introspection_endpoint_auth_methods_supported: SECRET_METHODS,
       code_challenge_methods_supported: ['S256'],
       // RFC 9207 §3.
       authorization_response_iss_parameter_supported: true,

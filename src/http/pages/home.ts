@@ -1,7 +1,10 @@
 /** The first page: what this is, and who is signed in. */
+import type { AuthMode } from '../settings.ts'
 import { hidden, html, type Page } from './layout.ts'
 
-export const homePage = (of: { readonly publicUrl: string; readonly canSignUp: boolean }): Page => ({
+type Where = { readonly publicUrl: string; readonly authMode: AuthMode }
+
+export const homePage = (of: Where & { readonly canSignUp: boolean }): Page => ({
   title: 'Your to-dos, kept by ChatGPT',
   body: html`<h1>Your to-dos, kept by ChatGPT</h1>
     <p class="lead">Tell ChatGPT what you have to do. It writes it down here, on a machine you trust.</p>
@@ -9,11 +12,10 @@ export const homePage = (of: { readonly publicUrl: string; readonly canSignUp: b
       <a class="button primary" href="/login">Sign in</a>
       ${of.canSignUp ? html`<a class="button secondary" href="/signup">Create an account</a>` : ''}
     </p>
-    ${connect(of.publicUrl)}`,
+    ${connect(of)}`,
 })
 
-export type SignedInHome = {
-  readonly publicUrl: string
+export type SignedInHome = Where & {
   readonly username: string
   readonly signOutToken: string
   readonly todos: readonly string[]
@@ -27,18 +29,27 @@ export const signedInHomePage = (of: SignedInHome): Page => ({
         ? html`<p class="lead">Nothing yet. Ask ChatGPT to write something down.</p>`
         : html`<ol class="todos">${of.todos.map((text) => html`<li>${text}</li>`)}</ol>`
     }
-    ${connect(of.publicUrl)}
+    ${connect(of)}
+    ${of.authMode === 'user_http' ? html`<p class="buttons"><a class="button secondary" href="/account/keys">Your API keys</a></p>` : ''}
     <form method="post" action="/logout" class="aside">
       ${hidden('form_token', of.signOutToken)}
       Signed in as <strong>${of.username}</strong>. <button class="link" type="submit">Sign out</button>
     </form>`,
 })
 
-const connect = (publicUrl: string) => html`<section class="facts" aria-label="Connect ChatGPT">
+/** What to do after the import, by how ChatGPT authenticates. */
+const next: { readonly [M in AuthMode]: string } = {
+  oauth: 'Import this address into an action of a GPT, then sign in here when it asks you to.',
+  user_http: 'Import this address into an action of a GPT, and give it an API key of yours.',
+  service_http: 'Import this address into an action of a GPT, and give it the service token as its API key.',
+  none: 'Import this address into an action of a GPT. Nobody has to sign in: whoever reaches this Daybook can use it.',
+}
+
+const connect = ({ publicUrl, authMode }: Where) => html`<section class="facts" aria-label="Connect ChatGPT">
       <h2>Connect ChatGPT</h2>
       ${
         publicUrl.startsWith('https:')
-          ? html`<p>Import this address into an action of a GPT, then sign in here when it asks you to.</p>`
+          ? html`<p>${next[authMode]}</p>`
           : html`<p>ChatGPT will read this address, once this Daybook is reached by https (<code>PUBLIC_URL</code>).</p>`
       }
       <p><a href="/openapi.yaml"><code>${publicUrl}/openapi.yaml</code></a></p>

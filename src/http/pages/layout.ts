@@ -22,6 +22,14 @@ export async function sendPage(ctx: Context, { title, body, status = 200, formTa
   ctx.body = String(await frame(title, body))
 }
 
+/** After a form, by GET: a reload repeats nothing (303, never 307). */
+export function seeOther(ctx: Context, path: string): void {
+  ctx.status = 303
+  ctx.set('Cache-Control', 'no-store')
+  ctx.set('Location', path)
+  ctx.body = ''
+}
+
 /** `form-action` holds for redirects too in Chromium, so the way back to the client has to be in it. */
 export const contentSecurityPolicy = (formTargets: readonly string[] = []): string =>
   [

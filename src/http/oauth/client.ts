@@ -1,0 +1,73 @@
+/** Who is speaking to the token endpoint and its neighbours: client authentication (RFC 6749 §2.3). */
+import type { Context } from 'koa'
+import { type Client, clientByClientId, isPublic } from '../../domain/clients.ts'
+import type { State } from '../../domain/domain.ts'
+import { type Decision, type Fact, refuse } from '../../domain/shape.ts'
+import { Refused } from '../../ledger/ledger.ts'
+import { by } from '../origin.ts'
+import { isRepeated } from '../parse.ts'
+import { digest, matchesDigest, newSecret } from '../secrets.ts'
+import type { Deps } from '../settings.ts'
+
+export type Parameters = ReadonlyMap<string, string>
+
+/** A parameter that must be there. @throws {Refused} `parameter_missing` */
+export function required(parameters: Parameters, name: string): string {
+  const value = parameters.get(name)
+  if (value === undefined) throw new Refused('parameter_missing', `${name} is missing.`)
+  return value
+}
+
+export const byClient = (ctx: Context, { id }: Client) => by(ctx, { kind: 'client', id }, id)
+
+/** What is compared for a client that is not there: as slow, never right. */
+const NO_SECRET = digest(newSecret('dbs'))
+
+/**
+ * RFC 6749 §2.3.1: the client by Basic header or by body, never both; a public one by its `client_id` alone (§3.2.1).
+ * Wrong id and wrong secret look the same.
+ * @throws {Refused} `client_unauthenticated`, `request_malformed`
+ */
+export async function authenticateClient(ctx: Context, { ledger }: Deps, parameters: Parameters): Promise<Client> {
+  if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
+  const basic = basicCredentials(ctx.get('authorization'))
+  const [id, secret] = basic ?? [parameters.get('client_id'), parameters.get('client_secret')]
+  if (basic !== undefined && parameters.has('client_secret'))
+    throw new Refused('request_malformed', 'The client must authenticate in one way only.')
+  if (basic !== undefined && parameters.has('client_id') && parameters.get('client_id') !== id)
+    throw new Refused('request_malformed', 'client_id differs from the one in the Authorization header.')
+  const client = await ledger.read((state) => (id === undefined ? undefined : clientByClientId(state, id)))
+  const isRight = matchesDigest(secret ?? '', client?.secret ?? NO_SECRET)
+  const isItself = client !== undefined && (isPublic(client) ? (secret ?? '') === '' : isRight)
+  if (!isItself) throw new Refused('client_unauthenticated')
+  return client
+}
+
+/** As `authenticateClient`, for what a client without a secret may not do. @throws {Refused} `client_unauthenticated` */
+export async function authenticateConfidential(ctx: Context, deps: Deps, parameters: Parameters): Promise<Client> {
+  const client = await authenticateClient(ctx, deps, parameters)
+  if (isPublic(client)) throw new Refused('client_unauthenticated')
+  return client
+}
+
+/** Its secret may have been rotated since it was authenticated, or it was removed: then it is not any more. */
+export const inNameOf =
+  <F extends Fact, T>(client: Client, decide: (state: State, now: number) => Decision<F, T>) =>
+  (state: State, now: number): Decision<F, T> =>
+    state.clients.get(client.id)?.secret === client.secret ? decide(state, now) : refuse('client_unauthenticated')
+
+/** RFC 6749 §2.3.1: id and secret are form-encoded before they go into the Basic header. */
+function basicCredentials(header: string): [string, string] | undefined {
+  if (header === '') return undefined
+  const encoded = /^Basic +([A-Za-z0-9+/]+=*)$/i.exec(header)?.[1]
+  if (encoded === undefined) throw new Refused('client_unauthenticated')
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 0) throw new Refused('client_unauthenticated')
+  try {
+    const decode = (part: string): string => decodeURIComponent(part.replaceAll('+', ' '))
+    return [decode(text.slice(0, colon)), decode(text.slice(colon + 1))]
+  } catch {
+    throw new Refused('client_unauthenticated')
+  }
+}

@@ -1,0 +1,33 @@
+/** The introspection endpoint: whether a token of a client could be used now, and for what (RFC 7662). */
+import Router from '@koa/router'
+import { introspect } from '../../domain/grants.ts'
+import { tokenParameters } from '../parse.ts'
+import { digest } from '../secrets.ts'
+import type { Deps } from '../settings.ts'
+import { authenticateConfidential, required } from './client.ts'
+
+export function introspectRoutes(deps: Deps): Router {
+  const { ledger, settings } = deps
+  const router = new Router({ sensitive: true, strict: true })
+  router.post('/auth/introspect', async (ctx) => {
+    const parameters = tokenParameters(ctx)
+    const client = await authenticateConfidential(ctx, deps, parameters)
+    const asked = { token: digest(required(parameters, 'token')), client: client.id }
+    const found = await ledger.read((state, now) => introspect(state, asked, now))
+    // RFC 7662 §2.2: of anything else the answer tells nothing, not even why.
+    ctx.body =
+      found === undefined
+        ? { active: false }
+        : {
+            active: true,
+            sub: found.user,
+            client_id: client.clientId,
+            scope: found.scope,
+            exp: Math.floor(found.expiresAt / 1000),
+            iss: settings.publicUrl,
+            aud: found.resource ?? settings.publicUrl,
+            ...(found.kind === 'access' ? { token_type: 'bearer' } : {}),
+          }
+  })
+  return router
+}
