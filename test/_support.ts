@@ -92,6 +92,7 @@ export const settings = (publicUrl: string): Settings => ({
   refreshIdleTtlMs: 30 * 86_400_000,
   refreshMaxTtlMs: 90 * 86_400_000,
   sessionTtlMs: 14 * 86_400_000,
+  limits: undefined,
 })
 
 /** A whole Daybook in this process: real LevelDB, real HTTP on loopback, a clock of the test's own. */

@@ -362,7 +362,7 @@ async function everyPage(t: ExecutionContext, { world, app, page }: Stage, visit
   await go('unknown callback', app.link({ client_id: OTHER.id }), 400)
   await go('callback to be allowed', app.link({ redirect_uri: 'https://chatgpt.com/aip/g-1/oauth/callback' }), 400)
   await go('no request', '/oauth?%zz', 400)
-  await page.goto(app.link())
+  await page.goto(link)
   await page.context().clearCookies()
   await button(page, 'Allow').press('Enter')
   await page.getByText('answered already').waitFor()

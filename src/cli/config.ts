@@ -5,6 +5,7 @@ import { parseEnv } from 'node:util'
 import { z } from 'zod'
 import { isRedirectUri } from '../domain/clients.ts'
 import { isEmail } from '../domain/users.ts'
+import { LIMITS } from '../http/limits.ts'
 import { proxyList } from '../http/origin.ts'
 import { AUTH_MODES } from '../http/settings.ts'
 
@@ -48,6 +49,19 @@ const isDirectoryOrFree = (path: string): boolean => {
     return false
   }
 }
+
+/** So many in a while: `10/15m`. */
+const limit = <T extends string>(fallback: T, what: string) => ({
+  read: z
+    .string()
+    .regex(/^[1-9]\d{0,6}\/[1-9]\d{0,5}[smhd]$/, 'must be a number and a duration such as 10/15m')
+    .transform((text) => {
+      const [most = '', window = ''] = text.split('/')
+      return { most: Number(most), windowMs: duration.parse(window) }
+    }),
+  default: fallback,
+  help: `most ${what}`,
+})
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -126,6 +140,18 @@ const SETTINGS = {
   REFRESH_IDLE_TTL: { read: duration, default: '30d', help: 'how long an unused refresh token holds' },
   REFRESH_MAX_TTL: { read: duration, default: '90d', help: 'how long a connection holds at most' },
   SESSION_TTL: { read: duration, default: '14d', help: 'how long a browser stays signed in' },
+  RATE_LIMIT: {
+    read: z.enum(['on', 'off'], 'must be "on" or "off"'),
+    default: 'on',
+    help: 'whether the limits below hold',
+  },
+  LIMIT_SIGN_IN: limit('10/15m', LIMITS.sign_in),
+  LIMIT_SIGN_IN_ADDRESS: limit('100/15m', LIMITS.sign_in_address),
+  LIMIT_SIGN_UP: limit('20/1h', LIMITS.sign_up),
+  LIMIT_AUTHORIZE: limit('120/1m', LIMITS.authorize),
+  LIMIT_TOKEN: limit('600/1m', LIMITS.token),
+  LIMIT_FAILED: limit('60/1m', LIMITS.failed),
+  LIMIT_API: limit('600/1m', LIMITS.api),
   MAX_OPEN_TODOS: {
     read: z
       .string()
@@ -159,6 +185,7 @@ const SETTINGS = {
 }
 
 export type SettingName = keyof typeof SETTINGS
+export type LimitSetting = Extract<SettingName, `LIMIT_${string}`>
 export const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[]
 type Values = { [N in SettingName]: z.output<(typeof SETTINGS)[N]['read']> }
 /** Settings that need not be given stay `undefined`; `PUBLIC_URL` and `CONTACT_EMAIL` follow from others. */

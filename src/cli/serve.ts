@@ -7,13 +7,14 @@ import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT } from '../domain/clients.ts'
 import { createApp } from '../http/app.ts'
+import { LIMITS, type LimitName, type LimitSettings } from '../http/limits.ts'
 import { proxyList } from '../http/origin.ts'
 import { attach, createHttpServer } from '../http/server.ts'
 import type { Settings } from '../http/settings.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { banner } from './banner.ts'
 import { settleClient } from './client.ts'
-import { type Config, UsageError } from './config.ts'
+import { type Config, type LimitSetting, UsageError } from './config.ts'
 import { settleServiceToken } from './key.ts'
 import { answer } from './run.ts'
 import { listenForCommands } from './socket.ts'
@@ -91,7 +92,13 @@ export const settingsOf = (config: Config): Settings => ({
   refreshIdleTtlMs: config.REFRESH_IDLE_TTL,
   refreshMaxTtlMs: config.REFRESH_MAX_TTL,
   sessionTtlMs: config.SESSION_TTL,
+  limits: config.RATE_LIMIT === 'off' ? undefined : limitsOf(config),
 })
+
+const limitsOf = (config: Config): LimitSettings =>
+  Object.fromEntries(
+    (Object.keys(LIMITS) as LimitName[]).map((name) => [name, config[`LIMIT_${name.toUpperCase()}` as LimitSetting]]),
+  ) as LimitSettings
 
 /** JSON lines on stdout; on a terminal, lines for people. */
 function createLog({ LOG_LEVEL: level }: Config): Logger {

@@ -81,6 +81,8 @@ export type Reason =
   | 'method_not_allowed'
   | 'form_foreign'
   | 'book_unavailable'
+  | 'rate_limited'
+  | 'deadline_passed'
   // people
   | 'username_invalid'
   | 'username_taken'

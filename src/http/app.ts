@@ -12,6 +12,7 @@ import { auditRoutes } from './audit.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
+import { Limits } from './limits.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
@@ -54,7 +55,8 @@ const sitemap = (deps: Deps): readonly Place[] => [
 ]
 
 /** @param trustedProxies whose `X-Forwarded-For` is believed */
-export function createApp(deps: Deps, trustedProxies: BlockList): Koa {
+export function createApp(given: Omit<Deps, 'limits'>, trustedProxies: BlockList): Koa {
+  const deps: Deps = { ...given, limits: new Limits(given.settings.limits) }
   const app = new Koa()
   const places = sitemap(deps)
   const placeOf = placeFinder(places)
@@ -185,7 +187,7 @@ function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
   const allow = cors({
     origin: (ctx) => (settings.corsOrigins.includes(ctx.get('origin')) ? ctx.get('origin') : ''),
     allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
-    exposeHeaders: ['X-Request-Id', 'WWW-Authenticate', 'Retry-After'],
+    exposeHeaders: ['X-Request-Id', 'WWW-Authenticate', 'Retry-After', 'RateLimit', 'RateLimit-Policy'],
     maxAge: 600,
     // ChatGPT's page may ask a Daybook on the same machine or network.
     privateNetworkAccess: true,

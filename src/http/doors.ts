@@ -8,6 +8,7 @@ import { type Actor, type Decision, type Fact, type Reason, refuse, type Via } f
 import { isUsername, type User } from '../domain/users.ts'
 import { type By, Refused } from '../ledger/ledger.ts'
 import { bearerToken, inNameOf, requireBearer } from './bearer.ts'
+import { byAddress } from './limits.ts'
 import { ANONYMOUS, by } from './origin.ts'
 import { digest } from './secrets.ts'
 import type { AuthMode, Deps } from './settings.ts'
@@ -58,9 +59,20 @@ const doors: { readonly [M in AuthMode]: Door } = {
   },
 }
 
-/** @throws {Refused} as the door of this mode does: nobody it knows, or not their list */
-export const requireCaller = (ctx: Context, deps: Deps, scope: string): Promise<Caller> =>
-  doors[deps.settings.authMode](ctx, deps, String(ctx.params.username), scope)
+/** @throws {Refused} as the door of this mode does: nobody it knows, or not their list; `rate_limited` */
+export async function requireCaller(ctx: Context, deps: Deps, scope: string): Promise<Caller> {
+  const { limits, settings } = deps
+  try {
+    const caller = await doors[settings.authMode](ctx, deps, String(ctx.params.username), scope)
+    const { owner } = caller
+    const who = settings.authMode === 'none' ? byAddress(ctx) : 'user' in owner ? owner.user : owner.list.toLowerCase()
+    await limits.take(ctx, 'api', who)
+    return caller
+  } catch (error) {
+    if (error instanceof Refused && error.reason === 'token_unknown') await limits.take(ctx, 'failed', byAddress(ctx))
+    throw error
+  }
+}
 
 /** The caller's own list, by name, `me` or `global`. Anybody else's is told apart from nothing. */
 function ownList(name: string, user: User): Owner {

@@ -10,6 +10,8 @@ type Table = { readonly [R in Reason]: Answer }
 
 /** What does not come up there. If it does, it is a bug, and looks like one. */
 const NEVER: Answer = [500, 'server_error', 'Something went wrong inside Daybook.']
+const LIMITED = 'That was too often. Wait a while; Retry-After says how long.'
+const LATE = 'This took too long, so it is not known whether it was done. Look, and try again.'
 const UNAVAILABLE = 'The book cannot be written at the moment. Nothing was changed; try again shortly.'
 
 /** The API and the pages: a word for programs, a sentence for people. */
@@ -31,6 +33,8 @@ const plain: Table = {
     'This form did not come from a page that Daybook just gave you. Load the page again and retry.',
   ],
   book_unavailable: [503, 'unavailable', UNAVAILABLE],
+  rate_limited: [429, 'rate_limited', LIMITED],
+  deadline_passed: [503, 'timeout', LATE],
   username_invalid: [400, 'invalid_username', 'A username is 1 to 64 letters, digits, dots, hyphens or underscores.'],
   username_taken: [409, 'username_taken', 'That username is taken.'],
   email_invalid: [400, 'invalid_email', 'That does not look like an e-mail address.'],
@@ -141,6 +145,8 @@ const oauth: Table = {
   route_unknown: [404, 'invalid_request', 'There is nothing here.'],
   method_not_allowed: [405, 'invalid_request', 'That method is not allowed here; Allow says which are.'],
   book_unavailable: [503, 'temporarily_unavailable', UNAVAILABLE],
+  rate_limited: [429, 'temporarily_unavailable', LIMITED],
+  deadline_passed: [503, 'temporarily_unavailable', LATE],
   client_unknown: INVALID_CLIENT,
   client_unauthenticated: INVALID_CLIENT,
   grant_type_unsupported: [400, 'unsupported_grant_type', 'That grant type is not supported.'],

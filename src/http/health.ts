@@ -45,7 +45,7 @@ const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1)$/
 const isLocal = (ctx: Context): boolean =>
   LOOPBACK.test(ctx.request.ip) && !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
 
-function bookMetrics({ ledger }: Deps): Registry {
+function bookMetrics({ ledger, limits }: Deps): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const gauge = (name: string, help: string, value: () => number): void => {
@@ -84,6 +84,15 @@ function bookMetrics({ ledger }: Deps): Registry {
     registers: [registry],
     collect() {
       for (const [table, { size }] of ledger.peek(tablesOf)) rows.set({ table }, size)
+    },
+  })
+  const limited = new Gauge({
+    name: 'daybook_limited_total',
+    help: 'Requests refused with 429 since the start, by limit',
+    labelNames: ['limit'],
+    registers: [registry],
+    collect() {
+      for (const [limit, refused] of limits.refused) limited.set({ limit }, refused)
     },
   })
   return registry

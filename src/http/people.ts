@@ -10,6 +10,7 @@ import { type Ledger, Refused } from '../ledger/ledger.ts'
 import { newKey } from '../ledger/vault.ts'
 import { asset } from './assets.ts'
 import { sentence, statusOf } from './errors.ts'
+import { byAddress, byName } from './limits.ts'
 import { destination } from './oauth/authorize.ts'
 import { ANONYMOUS, by } from './origin.ts'
 import { homePage, signedInHomePage } from './pages/home.ts'
@@ -77,7 +78,11 @@ function addSignIn(router: Router, deps: Deps): void {
     try {
       await signInWith(ctx, deps, identifier, fields.get('password') ?? '')
     } catch (error) {
-      if (!(error instanceof Refused) || !['credentials_wrong', 'password_length'].includes(error.reason)) throw error
+      if (
+        !(error instanceof Refused) ||
+        !['credentials_wrong', 'password_length', 'rate_limited'].includes(error.reason)
+      )
+        throw error
       const formToken = tokenFor(ctx, deps, 'login')
       const [status, text] = [statusOf(error.reason), sentence(error.reason)]
       return sendPage(
@@ -116,6 +121,7 @@ function addSignUp(router: Router, deps: Deps): void {
     ]
     if (malformed.length > 0) return again(Object.assign({}, ...malformed.map(signUpErrors)), 400)
     try {
+      await deps.limits.take(ctx, 'sign_up', byAddress(ctx))
       const who = by(ctx, ANONYMOUS)
       const user = await addUser(ledger, who, { username, email: email || undefined, password, admin: false })
       await startSession(ctx, deps, user)
@@ -181,15 +187,20 @@ const startSession = (ctx: Context, deps: Deps, user: string): Promise<void> =>
 
 /**
  * A session for whoever has that password. What is wrong does not show, neither in the answer nor in the time.
- * @throws {Refused} `credentials_wrong`, `password_length`
+ * @throws {Refused} `credentials_wrong`, `password_length`, `rate_limited`
  */
 async function signInWith(ctx: Context, deps: Deps, identifier: string, password: string): Promise<void> {
-  const { ledger } = deps
+  const { ledger, limits } = deps
   // Nothing longer is hashed; nothing shorter can be right, but that is not told before it was tried.
   if (isTooLong(password)) throw new Refused('password_length')
   const user = await ledger.read((state) => findUser(state, identifier))
+  const [account, address] = [user?.id ?? byName(identifier.trim().toLowerCase()), byAddress(ctx)]
+  await limits.take(ctx, 'sign_in_address', address)
+  await limits.take(ctx, 'sign_in', account)
   const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
   await beginSession(ctx, deps, { user: user?.id, passwordRight, passwordChanges: user?.passwordChanges ?? 0 })
+  await limits.giveBack('sign_in_address', address)
+  await limits.giveBack('sign_in', account)
 }
 
 type Claim = { user: string | undefined; passwordRight: boolean; passwordChanges: number }

@@ -1,6 +1,7 @@
 /** What the wire side needs to know of the settings, and what every router is given. */
 import type { Logger } from 'pino'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { LimitSettings, Limits } from './limits.ts'
 
 /** How ChatGPT authenticates (the plugin guide's four ways). */
 export const AUTH_MODES = ['oauth', 'user_http', 'service_http', 'none'] as const
@@ -24,12 +25,15 @@ export type Settings = {
   readonly refreshIdleTtlMs: number
   readonly refreshMaxTtlMs: number
   readonly sessionTtlMs: number
+  /** `undefined`: none. */
+  readonly limits: LimitSettings | undefined
 }
 
 export type Deps = {
   readonly ledger: Ledger
   readonly settings: Settings
   readonly log: Logger
+  readonly limits: Limits
   /** Says that the server is about to stop, to answers that would go on for ever. */
   readonly stopping?: AbortSignal
 }

@@ -52,6 +52,7 @@ for (const way of WAYS) {
       id: 'chatgpt',
       name: 'ChatGPT',
       client_id: CHATGPT_ID,
+      kind: 'confidential',
       callbacks: [CALLBACK, ASKED],
       waiting: [],
       grant_types: ['authorization_code', 'refresh_token'],
@@ -79,7 +80,7 @@ test('client: tables for people', async (t) => {
   const lines = shown.stdout.trimEnd().split('\n')
   t.deepEqual(
     lines.map((line) => line.slice(0, 13).trimEnd()),
-    ['id', 'name', 'client id', 'callbacks', 'waiting', 'grant types', '', 'since', 'secret'],
+    ['id', 'name', 'client id', 'kind', 'callbacks', 'waiting', 'grant types', '', 'since', 'secret'],
   )
   t.true(lines.includes(`client id    ${CHATGPT_ID}`))
   const added = await daybook(home, 'client add --name Other --redirect https://a.example/ https://b.example/')

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { readConfig, SETTING_NAMES, type SettingName, UsageError } from '../../src/cli/config.ts'
 import { settingsOf as wireSettingsOf } from '../../src/cli/serve.ts'
+import { LIMITS } from '../../src/http/limits.ts'
 import { daybook, type Env, type Home, newHome, run, serve } from '../_serve.ts'
 import { CHATGPT_SECRET, ClientSide, person, temporaryFolder } from '../_support.ts'
 
@@ -33,6 +34,14 @@ const DEFAULTS = {
   REFRESH_IDLE_TTL: '30d',
   REFRESH_MAX_TTL: '90d',
   SESSION_TTL: '14d',
+  RATE_LIMIT: 'on',
+  LIMIT_SIGN_IN: '10/15m',
+  LIMIT_SIGN_IN_ADDRESS: '100/15m',
+  LIMIT_SIGN_UP: '20/1h',
+  LIMIT_AUTHORIZE: '120/1m',
+  LIMIT_TOKEN: '600/1m',
+  LIMIT_FAILED: '60/1m',
+  LIMIT_API: '600/1m',
   MAX_OPEN_TODOS: '1000',
   TRUST_PROXY: null,
   CORS_ORIGINS: 'https://chat.openai.com,https://chatgpt.com',
@@ -182,6 +191,10 @@ const DURATION = {
   wrong: ['60', '0s', '-1s', '1.5h', '1w', '1H', '9999999s', '1h30m', ' 1h', 's', '٣s'],
   right: ['1s', '60s', '15m', '1h', '30d'],
 }
+const LIMIT = {
+  wrong: ['10', '0/1m', '10/0m', '10/1w', '10 / 1m', '-1/1m', '1e3/1m'],
+  right: ['10/15m', '1/1s', '600/1m'],
+}
 /** For each setting what it does not take, and what it does. */
 const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; readonly right: string[] } } = {
   APP_PORT: { wrong: ['0', '65536', '-1', '80.5', 'eight', '0x50', ' 85', '1e3'], right: ['1', '8085', '65535'] },
@@ -225,6 +238,14 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
     right: ['https://chatgpt.com', 'https://a.example,http://localhost:3000'],
   },
   CONTACT_EMAIL: { wrong: ['nobody', 'a b@example.org', '@example.org', 'a@'], right: ['contact@example.org'] },
+  RATE_LIMIT: { wrong: ['no', 'ON'], right: ['on', 'off'] },
+  LIMIT_SIGN_IN: LIMIT,
+  LIMIT_SIGN_IN_ADDRESS: LIMIT,
+  LIMIT_SIGN_UP: LIMIT,
+  LIMIT_AUTHORIZE: LIMIT,
+  LIMIT_TOKEN: LIMIT,
+  LIMIT_FAILED: LIMIT,
+  LIMIT_API: LIMIT,
   LOG_LEVEL: { wrong: ['loud', 'INFO'], right: ['info', 'silent', 'trace'] },
 }
 
@@ -271,12 +292,14 @@ test('every setting that the wire side reads gets there as itself', (t) => {
     CONTACT_EMAIL: 'c@example.org',
     PUBLIC_URL: 'https://p.example',
     AUTH_MODE: 'none',
+    RATE_LIMIT: 'off',
   }
   const more = { OPENAI_VERIFICATION_TOKEN: 'token', CORS_ORIGINS: 'https://o.example' }
   const { version, ...wire } = wireSettingsOf(readConfig({ ...durations, ...others, ...more }, undefined, {}).config)
   t.regex(version, /^\d+\.\d+\.\d+/)
   t.deepEqual(wire, {
     authMode: 'none',
+    limits: undefined,
     publicUrl: 'https://p.example',
     contactEmail: 'c@example.org',
     verificationToken: 'token',
@@ -289,4 +312,11 @@ test('every setting that the wire side reads gets there as itself', (t) => {
     refreshMaxTtlMs: 4000,
     sessionTtlMs: 5000,
   })
+})
+
+test('every limit gets to the wire side as itself', (t) => {
+  const { limits } = wireSettingsOf(readConfig({}, undefined, { LIMIT_SIGN_IN: '3/2h' }).config)
+  t.deepEqual(limits?.sign_in, { most: 3, windowMs: 7_200_000 })
+  t.deepEqual(limits?.api, { most: 600, windowMs: 60_000 })
+  t.deepEqual(Object.keys(limits ?? {}).sort(), Object.keys(LIMITS).sort())
 })

@@ -19,6 +19,7 @@ import { usernameOf } from '../../domain/users.ts'
 import { newId } from '../../ledger/ids.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { authorizeErrors } from '../errors.ts'
+import { byAddress } from '../limits.ts'
 import { ANONYMOUS, by } from '../origin.ts'
 import { consentPage } from '../pages/consent.ts'
 import { sendPage } from '../pages/layout.ts'
@@ -36,6 +37,7 @@ export function authorizeRoutes(deps: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
 
   router.get('/oauth', async (ctx) => {
+    await deps.limits.take(ctx, 'authorize', byAddress(ctx))
     const examined = await examine(deps, ctx.querystring)
     if ('page' in examined) return refuseOnPage(ctx, deps, examined)
     if ('refusal' in examined)

@@ -4,6 +4,7 @@ import { type Client, clientByClientId, isPublic } from '../../domain/clients.ts
 import type { State } from '../../domain/domain.ts'
 import { type Decision, type Fact, refuse } from '../../domain/shape.ts'
 import { Refused } from '../../ledger/ledger.ts'
+import { byAddress } from '../limits.ts'
 import { by } from '../origin.ts'
 import { isRepeated } from '../parse.ts'
 import { digest, matchesDigest, newSecret } from '../secrets.ts'
@@ -26,9 +27,10 @@ const NO_SECRET = digest(newSecret('dbs'))
 /**
  * RFC 6749 §2.3.1: the client by Basic header or by body, never both; a public one by its `client_id` alone (§3.2.1).
  * Wrong id and wrong secret look the same.
- * @throws {Refused} `client_unauthenticated`, `request_malformed`
+ * @throws {Refused} `client_unauthenticated`, `request_malformed`, `rate_limited`
  */
-export async function authenticateClient(ctx: Context, { ledger }: Deps, parameters: Parameters): Promise<Client> {
+export async function authenticateClient(ctx: Context, deps: Deps, parameters: Parameters): Promise<Client> {
+  const { ledger, limits } = deps
   if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   const basic = basicCredentials(ctx.get('authorization'))
   const [id, secret] = basic ?? [parameters.get('client_id'), parameters.get('client_secret')]
@@ -36,10 +38,13 @@ export async function authenticateClient(ctx: Context, { ledger }: Deps, paramet
     throw new Refused('request_malformed', 'The client must authenticate in one way only.')
   if (basic !== undefined && parameters.has('client_id') && parameters.get('client_id') !== id)
     throw new Refused('request_malformed', 'client_id differs from the one in the Authorization header.')
+  await limits.take(ctx, 'failed', byAddress(ctx))
   const client = await ledger.read((state) => (id === undefined ? undefined : clientByClientId(state, id)))
   const isRight = matchesDigest(secret ?? '', client?.secret ?? NO_SECRET)
   const isItself = client !== undefined && (isPublic(client) ? (secret ?? '') === '' : isRight)
   if (!isItself) throw new Refused('client_unauthenticated')
+  await limits.giveBack('failed', byAddress(ctx))
+  await limits.take(ctx, 'token', client.id)
   return client
 }
 

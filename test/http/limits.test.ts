@@ -1,0 +1,163 @@
+/** How often somebody may: 429 with when to come back, before anything is evaluated or recorded, and others unharmed. */
+import test, { type ExecutionContext } from 'ava'
+import { byAddress, type LimitName, type LimitSettings, Limits } from '../../src/http/limits.ts'
+import { type Answer, ClientSide, OTHER, person, startWorld, type Tokens, Visitor } from '../_support.ts'
+import { send } from './_wire.ts'
+
+const PLENTY = { most: 1_000_000, windowMs: 3_600_000 }
+const limitsWith = (changed: Partial<Record<LimitName, number>>): LimitSettings => {
+  const names = ['sign_in', 'sign_in_address', 'sign_up', 'authorize', 'token', 'failed', 'api'] as const
+  return Object.fromEntries(
+    names.map((name) => [name, { ...PLENTY, most: changed[name] ?? PLENTY.most }]),
+  ) as LimitSettings
+}
+const begin = (t: ExecutionContext, changed: Partial<Record<LimitName, number>>, more = {}) =>
+  startWorld(t, { limits: limitsWith(changed), ...more })
+
+function assertLimited(
+  t: ExecutionContext,
+  { status, headers }: Pick<Answer, 'status' | 'headers'>,
+  name: string,
+): void {
+  t.is(status, 429, name)
+  t.regex(headers.get('retry-after')!, /^[1-9]\d{0,3}$/)
+  t.regex(headers.get('ratelimit')!, new RegExp(`^"${name}";r=0;t=[1-9]\\d*$`))
+  t.regex(headers.get('ratelimit-policy')!, new RegExp(`^"${name}";q=\\d+;w=3600$`))
+}
+
+const tryPassword = async (url: string, identifier: string, password: string): Promise<Answer> => {
+  const visitor = new Visitor(url)
+  return visitor.submit(await visitor.get('/login'), 'identifier', { identifier, password })
+}
+
+test('24. of many wrong passwords, one after the other, ten are evaluated; then 429, also for the right one; others get in', async (t) => {
+  const world = await begin(t, { sign_in: 10 })
+  for (const name of ['alice', 'bob']) await new Visitor(world.url).signUp(person(name))
+  await world.news()
+  // By name in any case and by e-mail it is the same account.
+  const names = ['alice', 'ALICE', ' alice ', 'alice@example.org']
+  for (let i = 0; i < 10; i++) t.is((await tryPassword(world.url, names[i % 4]!, `wrong ${i}`)).status, 400)
+  t.is((await world.news()).length, 10)
+  for (const name of names) {
+    const limited = await tryPassword(world.url, name, person('alice').password)
+    assertLimited(t, limited, 'sign_in')
+    t.true(limited.text.includes('too often'))
+    t.is(
+      limited.headers.getSetCookie().some((cookie) => cookie.includes('session')),
+      false,
+    )
+  }
+  t.deepEqual(await world.news(), [], 'nothing is recorded of what was not evaluated')
+  t.is((await tryPassword(world.url, 'bob', person('bob').password)).status, 303)
+  t.is((await tryPassword(world.url, 'nobody', 'x'.repeat(9))).status, 400)
+})
+
+test('24. of a hundred at once, no more than ten are evaluated, whether the account exists or not', async (t) => {
+  const world = await begin(t, { sign_in: 10 })
+  await new Visitor(world.url).signUp(person('alice'))
+  await world.news()
+  for (const name of ['alice', 'nobody']) {
+    const visitors = Array.from({ length: 100 }, () => new Visitor(world.url))
+    const pages = await Promise.all(visitors.map((visitor) => visitor.get('/login')))
+    const answers = await Promise.all(
+      visitors.map((visitor, i) =>
+        visitor.submit(pages[i]!, 'identifier', { identifier: name, password: `wrong ${i}` }),
+      ),
+    )
+    const statuses = answers.map(({ status }) => status)
+    t.is(statuses.filter((status) => status === 400).length, 10, name)
+    t.is(statuses.filter((status) => status === 429).length, 90, name)
+    t.is((await world.news()).filter((type) => type === 'SignInFailed').length, 10, name)
+  }
+})
+
+test('24. who signs in well is not counted, and one address may try only so many names', async (t) => {
+  const world = await begin(t, { sign_in: 3, sign_in_address: 6 })
+  await new Visitor(world.url).signUp(person('alice'))
+  for (let i = 0; i < 8; i++) t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
+  for (let i = 0; i < 6; i++) t.is((await tryPassword(world.url, `nobody-${i}`, 'wrong one')).status, 400)
+  assertLimited(t, await tryPassword(world.url, 'nobody-7', 'wrong one'), 'sign_in_address')
+})
+
+test('sign-up: so many accounts from one address; what is malformed is not counted', async (t) => {
+  const world = await begin(t, { sign_up: 2 })
+  const signUp = (name: string) => new Visitor(world.url).signUp({ ...person(name) })
+  for (const name of ['a b', 'x'.repeat(65), '', 'me']) t.is((await signUp(name)).status, 400)
+  for (const name of ['alice', 'bob']) t.is((await signUp(name)).status, 303)
+  assertLimited(t, await signUp('carol'), 'sign_up')
+  t.deepEqual(
+    (await world.news()).filter((type) => type === 'UserRegistered'),
+    ['UserRegistered', 'UserRegistered'],
+  )
+})
+
+test('authorization: so many requests from one address', async (t) => {
+  const world = await begin(t, { authorize: 5 })
+  const visitor = new Visitor(world.url)
+  const link = new ClientSide(world.url).link({ redirect_uri: 'https://chatgpt.com/aip/g-1/oauth/callback' })
+  for (let i = 0; i < 5; i++) t.is((await visitor.get(link)).status, 400)
+  assertLimited(t, await visitor.get(link), 'authorize')
+})
+
+test('token endpoint: so many of one app, so many wrong secrets from one address; the right one is not counted', async (t) => {
+  const world = await begin(t, { token: 6, failed: 4 })
+  const [chatgpt, other, alice] = [new ClientSide(world.url), new ClientSide(world.url, OTHER), new Visitor(world.url)]
+  const tokens: Tokens = await chatgpt.connect(person('alice'), alice)
+  let refresh = tokens.refresh_token
+  for (let i = 0; i < 5; i++) refresh = (await chatgpt.refresh(refresh)).json.refresh_token
+  const limited = await chatgpt.refresh(refresh)
+  assertLimited(t, limited, 'token')
+  t.is(limited.json.error, 'temporarily_unavailable')
+  t.is((await other.exchange(await other.codeFor(alice))).status, 200, 'another app')
+  for (let i = 0; i < 4; i++) t.is((await other.refresh('x', { client_secret: `wrong ${i}` })).status, 401)
+  assertLimited(t, await other.refresh('x', { client_secret: 'wrong again' }), 'failed')
+})
+
+test('API: so many calls of one user, the others are served; wrong tokens count by address, and stop nobody who has a right one', async (t) => {
+  const world = await begin(t, { api: 5, failed: 3 })
+  const chatgpt = new ClientSide(world.url)
+  const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
+  for (let i = 0; i < 5; i++) {
+    const { status, headers } = await chatgpt.api(alice.access_token, 'GET', '/todos/me')
+    t.is(status, 200)
+    t.is(headers.get('ratelimit')!.split(';')[1], `r=${4 - i}`)
+  }
+  const limited = await chatgpt.api(alice.access_token, 'POST', '/todos/me', { todo: 'x' })
+  assertLimited(t, limited, 'api')
+  t.deepEqual(limited.json.error, 'rate_limited')
+  t.is((await chatgpt.api(bob.access_token, 'GET', '/todos/me')).status, 200)
+  for (let i = 0; i < 3; i++) t.is((await chatgpt.api(`wrong-${i}`, 'GET', '/todos/me')).status, 401)
+  assertLimited(t, await chatgpt.api('wrong', 'GET', '/todos/me'), 'failed')
+  t.is((await chatgpt.api(bob.access_token, 'GET', '/todos/me')).status, 200)
+})
+
+test('what was refused is counted in the metrics; without limits nothing is said', async (t) => {
+  const world = await begin(t, { authorize: 1 })
+  for (let i = 0; i < 3; i++) await new Visitor(world.url).get('/oauth?client_id=x')
+  const metrics = await (await fetch(`${world.url}/metrics`)).text()
+  t.true(metrics.includes('daybook_limited_total{limit="authorize"} 2'))
+  t.true(metrics.includes('daybook_limited_total{limit="sign_in"} 0'))
+  const free = await startWorld(t)
+  const { headers } = await send(free.url, '/oauth?client_id=x')
+  t.deepEqual([headers.ratelimit, headers['ratelimit-policy']], [undefined, undefined])
+})
+
+test('an IPv6 address stands for its network, an IPv4 address for itself', (t) => {
+  const of = (ip: string): string => byAddress({ request: { ip } } as never)
+  t.is(of('203.0.113.7'), '203.0.113.7')
+  for (const ip of ['2001:db8:1:2::1', '2001:DB8:0001:2:ffff::', '2001:db8:1:2:a:b:c:d', '2001:db8:1:2::1%eth0'])
+    t.is(of(ip), '2001:db8:1:2', ip)
+  t.is(of('2001:db8::1'), '2001:db8:0:0')
+  t.is(of('::1'), '0:0:0:0')
+})
+
+test('a limit cannot be raced: of a thousand at once exactly as many get through as may', async (t) => {
+  const limits = new Limits(limitsWith({ api: 100 }))
+  const ctx = { set: () => {} } as never
+  const taken = await Promise.allSettled(Array.from({ length: 1000 }, () => limits.take(ctx, 'api', 'x')))
+  t.is(taken.filter(({ status }) => status === 'fulfilled').length, 100)
+  t.deepEqual(
+    limits.refused.find(([name]) => name === 'api'),
+    ['api', 900],
+  )
+})
