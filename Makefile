@@ -1,6 +1,6 @@
 # The front door: what people and CI call. Needs npm with any Node from 20 on; brings its own Node 24 along on Linux.
 # Elsewhere Node 24.7 or later has to be there.
-.PHONY: run test torture check bench binary clean help
+.PHONY: run test torture fuzz races timing check bench binary clean help
 .DEFAULT_GOAL := help
 
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -31,6 +31,15 @@ test: $(INSTALLED) ## run every test
 
 torture: $(INSTALLED) ## every fault, for a long time; ends with a table (SEED=n repeats a run)
 	@node test/faults/torture.ts
+
+fuzz: $(INSTALLED) ## 100,000 requests that nobody would send (FUZZ_REQUESTS=n, SEED=n)
+	@FUZZ_REQUESTS=$${FUZZ_REQUESTS:-100000} ava test/fuzz/fuzz.test.ts
+
+races: $(INSTALLED) ## 1,000 rounds each of racing codes, refreshes and revocations (ROUNDS=n)
+	@ROUNDS=$${ROUNDS:-1000} ava test/http/races.test.ts test/http/revoke.test.ts --match='*rounds*'
+
+timing: $(INSTALLED) ## does the time of an answer tell what was wrong? Welch's t-test (SAMPLES=n)
+	@node test/fuzz/timing.ts
 
 check: $(INSTALLED) ## formatter, linter, type check, OpenAPI lint
 	@biome ci --colors=off --error-on-warnings .

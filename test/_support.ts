@@ -93,6 +93,7 @@ export const settings = (publicUrl: string): Settings => ({
   refreshMaxTtlMs: 90 * 86_400_000,
   sessionTtlMs: 14 * 86_400_000,
   limits: undefined,
+  deadlineMs: 20_000,
 })
 
 /** A whole Daybook in this process: real LevelDB, real HTTP on loopback, a clock of the test's own. */

@@ -22,6 +22,8 @@ import { version } from './version.ts'
 
 /** How long a draining server waits for what still runs. */
 const DRAIN_MS = 10_000
+/** With the time that a request may take to arrive, less than the 45 s that ChatGPT waits. */
+const DEADLINE_MS = 20_000
 /** How often what has expired is dropped from memory. */
 const SWEEP_MS = 300_000
 /** How often it is tried to take erased keys off the disk that were being read by somebody. */
@@ -92,6 +94,7 @@ export const settingsOf = (config: Config): Settings => ({
   refreshIdleTtlMs: config.REFRESH_IDLE_TTL,
   refreshMaxTtlMs: config.REFRESH_MAX_TTL,
   sessionTtlMs: config.SESSION_TTL,
+  deadlineMs: DEADLINE_MS,
   limits: config.RATE_LIMIT === 'off' ? undefined : limitsOf(config),
 })
 

@@ -29,7 +29,13 @@ import type { Deps } from './settings.ts'
 import { todoRoutes } from './todos.ts'
 
 /** A router, who reads its answers, and whether the origins of `CORS_ORIGINS` may. */
-type Place = { readonly router: Router; readonly surface: Surface; readonly isShared?: true }
+type Place = {
+  readonly router: Router
+  readonly surface: Surface
+  readonly isShared?: true
+  /** What it does may take its time: a search may have to read the whole book. */
+  readonly isLong?: true
+}
 
 /** Who reads an answer: the OAuth client, the API's caller, or a person. */
 type Surface = 'oauth' | 'api' | 'page'
@@ -50,7 +56,7 @@ const sitemap = (deps: Deps): readonly Place[] => [
   { router: legalRoutes(deps), surface: 'page', isShared: true },
   ...(deps.settings.authMode === 'oauth' ? authorizationServer(deps) : []),
   ...(deps.settings.authMode === 'user_http' ? [{ router: keyRoutes(deps), surface: 'page' } as const] : []),
-  { router: auditRoutes(deps), surface: 'api' },
+  { router: auditRoutes(deps), surface: 'api', isLong: true },
   { router: peopleRoutes(deps), surface: 'page' },
 ]
 
@@ -65,6 +71,7 @@ export function createApp(given: Omit<Deps, 'limits'>, trustedProxies: BlockList
   app.use(answerFailures(deps, placeOf))
   app.use(crossOrigin(deps, placeOf))
   app.use(parseBody)
+  app.use(deadline(deps, placeOf))
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
@@ -94,7 +101,7 @@ const refusals = new WeakMap<Context, Reason>()
 const loggedPath = (ctx: Context & { _matchedRoute?: unknown }): string =>
   String(ctx._matchedRoute ?? ctx.path.replace(/^\/todos\/[^/]+/, '/todos/:username')).slice(0, 200)
 
-type PlaceOf = (ctx: Context) => Pick<Place, 'surface' | 'isShared'>
+type PlaceOf = (ctx: Context) => Omit<Place, 'router'>
 
 /** What begins as a router's paths do is that router's, whether a route is there or not; the rest is whoever asks. */
 function placeFinder(places: readonly Place[]): PlaceOf {
@@ -104,6 +111,22 @@ function placeFinder(places: readonly Place[]): PlaceOf {
   return (ctx) =>
     known.get(firstSegment(ctx.path)) ?? { surface: ctx.accepts('json', 'html') === 'html' ? 'page' : 'api' }
 }
+
+/** ChatGPT waits 45 seconds: what takes too long is answered well before that. It may be done all the same. */
+const deadline =
+  ({ settings: { deadlineMs } }: Deps, placeOf: PlaceOf): Middleware =>
+  async (ctx, next) => {
+    if (placeOf(ctx).isLong) return next()
+    let alarm: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      alarm = setTimeout(() => reject(new Refused('deadline_passed')), deadlineMs)
+    })
+    try {
+      await Promise.race([next(), late])
+    } finally {
+      clearTimeout(alarm)
+    }
+  }
 
 /** Answers what went wrong, for whoever reads it. */
 const answerFailures =

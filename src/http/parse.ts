@@ -80,10 +80,15 @@ function repeatedMember(json: string): string | undefined {
   return undefined
 }
 
+/** More than anybody has a use for. */
+const MAX_PARAMETERS = 100
+
 /** Every value of every parameter of a query, decoded. @throws {Refused} `request_malformed` for what is no encoding */
 export function queryParameters(query: string): Map<string, string[]> {
   const parameters = new Map<string, string[]>()
-  for (const pair of query.split('&')) {
+  const pairs = query.split('&')
+  if (pairs.length > MAX_PARAMETERS) throw new Refused('request_malformed', 'There are too many parameters.')
+  for (const pair of pairs) {
     if (pair === '') continue
     const [name, value] = splitPair(pair)
     parameters.set(name, [...(parameters.get(name) ?? []), value])

@@ -7,7 +7,7 @@ import { newId } from '../ledger/ids.ts'
 /** A server with Daybook's limits; `attach` makes it answer. */
 export const createHttpServer = (): Server =>
   createServer({
-    requestTimeout: 30_000,
+    requestTimeout: 15_000,
     headersTimeout: 10_000,
     connectionsCheckingInterval: 1000,
     maxHeaderSize: 32_768,

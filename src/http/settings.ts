@@ -25,6 +25,8 @@ export type Settings = {
   readonly refreshIdleTtlMs: number
   readonly refreshMaxTtlMs: number
   readonly sessionTtlMs: number
+  /** After so long a request is answered, whatever is still under way. */
+  readonly deadlineMs: number
   /** `undefined`: none. */
   readonly limits: LimitSettings | undefined
 }

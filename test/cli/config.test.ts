@@ -300,6 +300,7 @@ test('every setting that the wire side reads gets there as itself', (t) => {
   t.deepEqual(wire, {
     authMode: 'none',
     limits: undefined,
+    deadlineMs: 20_000,
     publicUrl: 'https://p.example',
     contactEmail: 'c@example.org',
     verificationToken: 'token',

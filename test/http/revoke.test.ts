@@ -213,7 +213,10 @@ test.serial('57. a secret that was rotated opens nothing, also where it was let 
   t.is(renewed.status, types.includes('TokenIssued') ? 400 : 200)
 })
 
-test('57. revoke racing exchanges, refreshes, consents and sign-ins, 100 rounds: nothing usable after it was acknowledged', async (t) => {
+const ROUNDS = Number(process.env.ROUNDS ?? 100)
+
+test(`57. revoke racing exchanges, refreshes, consents and sign-ins, ${ROUNDS} rounds: nothing usable after it was acknowledged`, async (t) => {
+  t.timeout(3_600_000)
   const world = await startWorld(t)
   const { url } = world
   const chatgpt = new ClientSide(url)
@@ -224,7 +227,7 @@ test('57. revoke racing exchanges, refreshes, consents and sign-ins, 100 rounds:
   let won = 0
   const visitor = new Visitor(url)
   await visitor.signUp(person('alice'))
-  for (let round = 0; round < 100; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     if (round > 0) {
       await command(world, 'user restore')
       t.is((await visitor.signIn(person('alice'))).status, 303)
@@ -271,7 +274,7 @@ test('57. revoke racing exchanges, refreshes, consents and sign-ins, 100 rounds:
     for (const lateCode of [code, ...codes]) t.is((await chatgpt.exchange(lateCode)).status, 400)
     for (const browser of [visitor, late]) t.true(isSignInPage(await browser.get('/login')))
   }
-  t.true(won > 0 && won < 400, `a race has winners on both sides: ${won}`)
+  t.true(won > 0 && won < 5 * ROUNDS, `a race has winners on both sides: ${won}`)
 
   let isRevoked = false
   for (const { type, seq } of await world.events()) {

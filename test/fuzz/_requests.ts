@@ -1,0 +1,197 @@
+/** Requests that nobody would send: structured ones over every route, with odd values everywhere; then bent as bytes. */
+import fc from 'fast-check'
+
+const PATHS = [
+  ...['/', '/login', '/signup', '/logout', '/oauth', '/oauth/consent', '/style.css', '/legal', '/logo.png'],
+  ...['/auth/oauth_exchange', '/auth/revoke', '/auth/introspect', '/auth/register', '/mcp', '/account/keys'],
+  ...['/openapi.yaml', '/openapi.json', '/.well-known/ai-plugin.json', '/.well-known/oauth-authorization-server'],
+  ...['/.well-known/oauth-protected-resource', '/healthz', '/readyz', '/metrics', '/account/keys/revoke'],
+  ...['/admin/audit/events', '/admin/audit/events/1', '/admin/audit/export', '/admin/audit/nothing'],
+  ...['/todos/me', '/todos/global', '/todos/alice', '/todos/mallory', '/todos/__proto__', '/todos/'],
+]
+const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT', 'PROPFIND', 'get', 'X']
+const NAMES = [
+  ...[
+    'client_id',
+    'client_secret',
+    'redirect_uri',
+    'response_type',
+    'scope',
+    'state',
+    'code',
+    'code_challenge',
+    'resource',
+  ],
+  ...[
+    'code_challenge_method',
+    'code_verifier',
+    'grant_type',
+    'refresh_token',
+    'token',
+    'token_type_hint',
+    'from',
+    'filter',
+  ],
+  ...[
+    'identifier',
+    'username',
+    'email',
+    'password',
+    'form_token',
+    'return_to',
+    'request',
+    'decision',
+    'limit',
+    'before',
+  ],
+  ...[
+    'todo',
+    'todo_idx',
+    'label',
+    'key',
+    'format',
+    'open',
+    'after',
+    '__proto__',
+    'constructor',
+    'toString',
+    '',
+    'a[b]',
+    'ü',
+  ],
+]
+const HEADERS = [
+  ...['Cookie', 'Origin', 'Sec-Fetch-Site', 'Accept', 'Cookie'],
+  ...['Origin', 'Sec-Fetch-Site', 'Referer', 'X-Forwarded-For', 'X-Forwarded-Host', 'Forwarded', 'Accept', 'Expect'],
+  ...['If-None-Match', 'Range', 'Upgrade', 'Connection', 'Last-Event-Id', 'User-Agent', 'OpenAI-Conversation-Id'],
+  ...['X-HTTP-Method-Override', 'Idempotency-Key', '__proto__', 'X-Request-Id', 'Access-Control-Request-Method'],
+]
+
+/** What frames a request, or is read before anything else: twice, most of these are the end of it. */
+const FRAMING = ['Authorization', 'Content-Type', 'Content-Length', 'Content-Encoding', 'Transfer-Encoding', 'Host']
+
+/** What the generator knows of the world: things that are right, to be mixed with what is not. */
+export type Known = { readonly values: readonly string[]; readonly bearers: readonly string[] }
+
+/** A request as it goes over the wire, byte for byte. */
+export const requests = ({ values, bearers }: Known): fc.Arbitrary<Buffer> => {
+  const odd = fc.oneof(
+    fc.constantFrom(...values),
+    fc.constantFrom(
+      'code',
+      'authorization_code',
+      'refresh_token',
+      'S256',
+      'plain',
+      'todos:read',
+      'allow',
+      'deny',
+      'csv',
+    ),
+    fc.constantFrom(
+      '',
+      '0',
+      '-1',
+      '1e999',
+      'null',
+      'true',
+      '[]',
+      '{}',
+      '%',
+      '%zz',
+      '%00',
+      '\u0000',
+      '../..',
+      '//',
+      '\\',
+    ),
+    fc.constantFrom('<script>', '"', "'", '\r\nX: y', '\ud800', '😀', 'javascript:alert(1)', 'seq:1..', 'type:', '-'),
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.string({ maxLength: 12 }).map((text) => text.repeat(300)),
+  )
+  const pair = fc.tuple(fc.constantFrom(...NAMES), odd)
+  const encode = (text: string): string => encodeURIComponent(text.toWellFormed())
+  const form = fc
+    .array(pair, { maxLength: 8 })
+    .map((pairs) => pairs.map(([name, value]) => `${encode(name)}=${encode(value)}`).join('&'))
+  const rawQuery = fc
+    .array(fc.tuple(fc.constantFrom(...NAMES), odd), { maxLength: 5 })
+    .map((pairs) => pairs.map(([name, value]) => `${name}=${value}`).join('&'))
+  const json = fc.oneof(
+    fc
+      .array(fc.tuple(fc.constantFrom(...NAMES), fc.oneof(odd, fc.jsonValue())), { maxLength: 6 })
+      .map(
+        (pairs) => `{${pairs.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join(',')}}`,
+      ),
+    fc.json(),
+    fc.nat({ max: 50_000 }).map((depth) => '['.repeat(depth)),
+  )
+  const path = fc.oneof(
+    { weight: 8, arbitrary: fc.constantFrom(...PATHS) },
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom('/todos/me', '/auth/oauth_exchange', '/oauth', '/login', '/oauth/consent'),
+    },
+    { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...PATHS), odd).map(([start, end]) => `${start}/${encode(end)}`) },
+    { weight: 1, arbitrary: odd.map((text) => `/${text}`) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom('*', 'http://evil.example/', 'http://[', '//evil.example/x', '/%2e%2e/etc/passwd'),
+    },
+  )
+  const bearer = fc.oneof(
+    fc.constantFrom(...bearers).map((token) => `Bearer ${token}`),
+    odd.map((text) => `Bearer ${text}`),
+    odd.map((text) => `Basic ${Buffer.from(text).toString('base64')}`),
+  )
+  const content = fc.oneof(
+    fc.tuple(fc.constant('application/x-www-form-urlencoded'), form),
+    fc.tuple(fc.constantFrom('application/json', 'application/json; charset=utf-8'), json),
+    fc.tuple(
+      fc.constantFrom('text/plain', 'multipart/form-data; boundary=x', 'application/json; charset=utf-16', ';', ''),
+      odd,
+    ),
+  )
+  const name = fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...HEADERS) }, fc.constantFrom(...FRAMING))
+  const visible = odd.map((text) => text.replaceAll(/[^\x20-\x7e]/g, ''))
+  const header = fc.tuple(name, fc.oneof({ weight: 9, arbitrary: visible }, odd))
+  return fc
+    .record({
+      method: fc.oneof({ weight: 6, arbitrary: fc.constantFrom('GET', 'POST', 'DELETE') }, fc.constantFrom(...METHODS)),
+      path,
+      query: fc.option(fc.oneof(form, rawQuery), { nil: undefined }),
+      authorization: fc.option(bearer, { nil: undefined }),
+      headers: fc.array(header, { maxLength: 3 }),
+      body: fc.option(content, { nil: undefined }),
+      bends: fc.oneof({ weight: 6, arbitrary: fc.constant<Bend[]>([]) }, fc.array(bend, { maxLength: 4 })),
+    })
+    .map(({ method, path: target, query, authorization, headers, body, bends }) => {
+      const lines = [`${method} ${target}${query === undefined ? '' : `?${query}`} HTTP/1.1`, 'Host: localhost']
+      lines.push('Connection: close')
+      if (authorization !== undefined) lines.push(`Authorization: ${authorization}`)
+      if (body !== undefined) lines.push(`Content-Type: ${body[0]}`, `Content-Length: ${Buffer.byteLength(body[1])}`)
+      for (const [name, value] of headers) lines.push(`${name}: ${value}`)
+      const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body?.[1] ?? ''}`)
+      return bends.reduce((bent: Buffer, how) => how(bent), bytes)
+    })
+}
+
+type Bend = (bytes: Buffer) => Buffer
+
+/** One way to bend bytes. */
+const bend: fc.Arbitrary<Bend> = fc
+  .record({
+    how: fc.constantFrom('flip', 'cut', 'repeat', 'insert', 'end'),
+    at: fc.nat({ max: 2 ** 20 }),
+    length: fc.nat({ max: 200 }),
+    byte: fc.nat({ max: 255 }),
+  })
+  .map(({ how, at: place, length, byte }) => (bytes) => {
+    const at = place % Math.max(1, bytes.length)
+    const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)]
+    if (how === 'flip') return Buffer.concat([before, Buffer.from([(after[0] ?? 0) ^ (byte | 1)]), after.subarray(1)])
+    if (how === 'cut') return Buffer.concat([before, after.subarray(length)])
+    if (how === 'repeat') return Buffer.concat([before, after.subarray(0, length), after])
+    if (how === 'insert') return Buffer.concat([before, Buffer.from([byte]), after])
+    return before
+  })
