@@ -135,7 +135,7 @@ test('the documents may be kept for five minutes, then asked for again by ETag',
   t.not(etags[0]!.headers.etag, etags[1]!.headers.etag)
 })
 
-test('the metadata documents are exact, and JSON whatever is asked for (RFC 8414, RFC 9728)', async (t) => {
+test('71, 72. the metadata documents are exact, and JSON whatever is asked for (RFC 8414, RFC 9728)', async (t) => {
   const publicUrl = 'https://todo.example'
   const world = await startWorld(t, { publicUrl })
   const [server, resource] = await Promise.all(METADATA.map((path) => json(world, path)))
