@@ -31,7 +31,7 @@ export type ScrubStatus = {
 }
 
 /** Slow by design: so many events at once, and so long a rest, that no request waits for it. */
-const SLICE = 128
+const SLICE = 32
 const REST_MS = 25
 /** So many times in a row, `IDLE_MS` apart, what cannot be read is tried again before it is called damaged. */
 const TRIES = 120
