@@ -49,7 +49,7 @@ export const acts: { readonly [name: string]: Act } = {
     const secret = input.isPublic === true ? null : newSecret('dbs')
     const entry = { client, name, secret: secret === null ? null : digest(secret) }
     await ledger.transact(by, (state) => registerClient(state, { ...entry, redirects, grantTypes }))
-    yield { row: { client_id: client, secret } }
+    yield { row: secret === null ? { client_id: client } : { client_id: client, secret } }
     if (secret === null) {
       yield { say: 'A public client has no secret: it proves itself with PKCE, and people are asked each time.' }
       return

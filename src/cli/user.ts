@@ -42,7 +42,7 @@ export const acts: { readonly [name: string]: Act } = {
     const username = textOf(input, 'username')
     await ledger.transact(by, (state) => revokeUser(state, username))
     yield {
-      say: `${username} is revoked: their sessions, consents, codes and tokens have ended, and they cannot sign in.`,
+      say: `${username} is revoked: their sessions, consents, codes, tokens and API keys have ended, and they cannot sign in.`,
     }
   },
 
@@ -110,7 +110,7 @@ export function addCommands(program: Command, { run }: Tools): void {
     .action(() => run('user list', {}, USER_COLUMNS))
   user
     .command('revoke <name>')
-    .description('end all their sessions, codes and tokens at once; they cannot sign in any more')
+    .description('end all their sessions, codes, tokens and API keys at once; they cannot sign in any more')
     .action((username: string) => run('user revoke', { username }))
   user
     .command('restore <name>')

@@ -53,11 +53,7 @@ const plain: Table = {
   client_name_invalid: [400, 'invalid_client_name', 'A client name is 1 to 60 printable characters.'],
   client_id_taken: [409, 'client_id_taken', 'That client ID belongs to another client.'],
   secret_from_settings: [409, 'secret_from_settings', 'That secret is set by OPENAI_CLIENT_SECRET: change it there.'],
-  client_built_in: [
-    409,
-    'client_built_in',
-    'ChatGPT’s own client stays: give it a new secret, or take its callbacks out.',
-  ],
+  client_built_in: [409, 'client_built_in', 'ChatGPT’s own client stays; rotate-secret shuts it out.'],
   client_public: [409, 'client_public', 'That client is public: it has no secret.'],
   redirect_invalid: [
     400,

@@ -16,7 +16,7 @@ for (const way of WAYS) {
     t.deepEqual(
       rows.map((row) => [row.seq, row.type, row.who, row.what]),
       [
-        [5, 'UserRevoked', 'the operator', 'revoked alice: sessions, codes and tokens ended'],
+        [5, 'UserRevoked', 'the operator', 'revoked alice: sessions, codes, tokens and keys ended'],
         [4, 'UserRegistered', 'the operator', 'registered the account alice'],
         [3, 'RedirectUriAllowed', 'Daybook', rows[2]!.what],
         [2, 'ClientRegistered', 'Daybook', `registered the client ChatGPT as ${CHATGPT_ID}`],
@@ -39,7 +39,7 @@ for (const way of WAYS) {
     )
     const table = (await daybook(home, 'audit list -type:BookInspected --limit 2')).stdout.split('\n')
     t.regex(table[0]!, /^SEQ {2}AT {24}WHO {11}WHAT +THROUGH {2}IP$/)
-    t.is(table[1], `5    ${rows[0]!.at}  the operator  revoked alice: sessions, codes and tokens ended`)
+    t.is(table[1], `5    ${rows[0]!.at}  the operator  revoked alice: sessions, codes, tokens and keys ended`)
     t.is(table[2], `4    ${rows[1]!.at}  the operator  registered the account alice`)
     t.deepEqual(table.slice(3), [''])
     t.is((await rowsOf(home, 'audit list -type:BookInspected --limit 1')).length, 1)

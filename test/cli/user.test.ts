@@ -37,7 +37,8 @@ for (const way of WAYS) {
 
     t.deepEqual(await daybook(home, 'user revoke alice'), {
       code: 0,
-      stdout: 'alice is revoked: their sessions, consents, codes and tokens have ended, and they cannot sign in.\n',
+      stdout:
+        'alice is revoked: their sessions, consents, codes, tokens and API keys have ended, and they cannot sign in.\n',
       stderr: '',
     })
     const rows = await rowsOf(home, 'user list')
