@@ -44,10 +44,12 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'service-token show'(ledger) {
     const service = await ledger.read(serviceOf)
-    if (service === undefined)
+    if (service === undefined) {
       yield { fail: 'There is no service token yet: AUTH_MODE=service_http makes one, and so does rotate.' }
-    else if (service.tokenFrom === 'settings') yield { say: 'The service token is the one in SERVICE_TOKEN.' }
-    else yield { row: { service_token: ledger.secret(SERVICE_TOKEN_NAME) ?? null } }
+      return
+    }
+    yield { row: { service_token: ledger.secret(SERVICE_TOKEN_NAME) ?? null } }
+    if (service.tokenFrom === 'settings') yield { say: 'The service token is the one in SERVICE_TOKEN.' }
   },
 
   async *'service-token rotate'(ledger, _input, by) {
