@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { fstatSync, writeSync } from 'node:fs'
 import type { Server } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
@@ -76,6 +77,7 @@ export async function serve(config: Config): Promise<void> {
     log.info({ head: ledger.head }, 'stopped')
   } finally {
     await ledger.close()
+    await flushLog()
   }
 }
 
@@ -105,9 +107,37 @@ const limitsOf = (config: Config): LimitSettings =>
 
 /** JSON lines on stdout; on a terminal, lines for people. */
 function createLog({ LOG_LEVEL: level }: Config): Logger {
-  if (!process.stdout.isTTY) return pino({ level }, isFile(1) ? lineWriter(1) : process.stdout)
+  if (!process.stdout.isTTY) return pino({ level }, isFile(1) ? lineWriter(1) : pipeWriter())
   const options = { sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', messageFormat: sayRequest }
   return pino({ level }, pretty({ ...options, ignore: 'pid,hostname,method,path,status,ms' }))
+}
+
+/** What a reader that does not read may keep waiting. bytes */
+const MOST_WAITING = 1_000_000
+
+/** Writes lines into a pipe or socket, in whose reader's time; what would wait too long in memory is lost, and told. */
+function pipeWriter(): { write(line: string): void } {
+  let lost = 0
+  return {
+    write(line) {
+      if (process.stdout.writableLength > MOST_WAITING) lost++
+      else {
+        if (lost > 0) process.stdout.write(lostLines(lost))
+        lost = 0
+        process.stdout.write(line)
+      }
+    },
+  }
+}
+
+const lostLines = (lost: number): string =>
+  `${JSON.stringify({ level: 40, time: Date.now(), lost, msg: 'lines of the log were lost' })}\n`
+
+/** The last lines of the log, as far as somebody reads them: a reader that does not holds no end up. */
+async function flushLog(): Promise<void> {
+  const until = Date.now() + 1000
+  while (process.stdout.writableLength > 0 && Date.now() < until) await wait(20)
+  if (process.stdout.writableLength > 0) process.stdout.destroy()
 }
 
 /** A file or device takes a line or refuses it; a pipe or socket may take its time, and Node sees to that. */
@@ -127,8 +157,7 @@ function lineWriter(descriptor: number): { write(line: string): void } {
   return {
     write(line) {
       try {
-        if (lost > 0)
-          put(`${JSON.stringify({ level: 40, time: Date.now(), lost, msg: 'lines of the log were lost' })}\n`)
+        if (lost > 0) put(lostLines(lost))
         lost = 0
         put(line)
       } catch {

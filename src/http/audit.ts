@@ -70,6 +70,7 @@ export function auditRoutes(deps: Deps): Router {
     const format = EXPORT_FORMATS.find((known) => known === (ctx.query.format ?? 'ndjson'))
     if (format === undefined) throw new Refused('request_malformed', `format is one of ${EXPORT_FORMATS.join(', ')}.`)
     const opened = ctx.query.open === '1'
+    if (ctx.method === 'HEAD') return answer(ctx, {}) // Nothing is taken along.
     const { text, isRecorded } = await exportText(ledger, operator(ctx, visitor), { search, format, opened })
     const body = await begun(text)
     tellRecorded(ctx, isRecorded)
@@ -99,7 +100,10 @@ async function begun(text: AsyncGenerator<string>): Promise<Readable> {
     if (first.done !== true) yield first.value
     yield* text
   }
-  return Readable.from(whole())
+  const body = Readable.from(whole())
+  // Who left before it began would leave it reading the book for ever.
+  body.once('close', () => void text.return(undefined))
+  return body
 }
 
 /** Where the book cannot be written, looking is needed most: so it goes on, and says that no record is kept of it. */

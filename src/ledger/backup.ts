@@ -9,7 +9,7 @@ import { evolve, initial } from '../domain/domain.ts'
 import { summarize } from '../domain/search.ts'
 import { recorded } from './audit.ts'
 import { checkLine, GENESIS, type Head } from './chain.ts'
-import { BookUnusable, isCutOff, isFreeToRestore, ownDirectory, RESTORING, unusable } from './directory.ts'
+import { BookUnusable, isCutOff, isFreeToRestore, keepToOwner, ownDirectory, RESTORING, unusable } from './directory.ts'
 import { BLOCK, blockOf, broken, toEvent } from './history.ts'
 import type { By, Ledger } from './ledger.ts'
 import { lock } from './lock.ts'
@@ -121,6 +121,9 @@ async function makeBook(
   let head: Head
   try {
     discard(making) // Left behind by one that was cut off.
+    keepToOwner(directory)
+    mkdirSync(making, { mode: 0o700 })
+    discard(join(directory, 'book')) // What a first start that was cut off had begun: there is no data in it.
     head = await restoreInto(making, bytes, onProgress)
     Witness.open(join(making, 'head'), head).close()
   } catch (error) {
@@ -129,7 +132,6 @@ async function makeBook(
     throw unusable(directory, error)
   }
   try {
-    discard(join(directory, 'book')) // What a first start that was cut off had begun: there is no data in it.
     // The book comes last: until it is in its place, nothing but a restore begins here.
     renameSync(join(making, 'head'), join(directory, 'head'))
     renameSync(join(making, 'book'), join(directory, 'book'))

@@ -5,6 +5,7 @@ import {
   chmodSync,
   constants,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -69,7 +70,7 @@ function makeDirectory(path: string): void {
  */
 export function bookDirectory(directory: string, mustExist: boolean): string {
   const real = ownDirectory(directory, mustExist)
-  if (!existsSync(join(real, LOCK))) prepare(real, mustExist)
+  if (!isOurLock(join(real, LOCK))) prepare(real, mustExist)
   return real
 }
 
@@ -116,9 +117,20 @@ export const RESTORING = '.restoring'
 const OURS = ['book', 'head', 'lock', 'probe', 'daybook.sock']
 const EMPTY_BOOK = /^(LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.dbtmp)$/
 
+/** What LevelDB puts into a folder. */
+export const LEVELDB = /^(LOCK|LOG(\.old)?|CURRENT|MANIFEST-\d+|\d+\.(log|ldb|sst|dbtmp))$/
+
+const isOurLock = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true &&
+  readdirSync(path).every((name) => LEVELDB.test(name))
+
 /** A restore was cut off: something of it may be in its place, but not the book, which comes last. */
 export const isCutOff = (directory: string): boolean =>
-  existsSync(join(directory, RESTORING)) && !existsSync(join(directory, 'book'))
+  existsSync(join(directory, RESTORING)) && lstatSync(join(directory, 'book'), { throwIfNoEntry: false }) === undefined
+
+/** A book is in its place: what a restore that was cut off at its very end has left is not needed. */
+export const clearRestored = (directory: string): void =>
+  rmSync(join(directory, RESTORING), { recursive: true, force: true })
 
 /**
  * Is there no book yet? A directory that holds anything else than hidden files must hold a whole book.
@@ -131,14 +143,15 @@ export function isFresh(directory: string): boolean {
   if (names.length === 0) return true
   const files = names.includes('book') ? readdirSync(join(directory, 'book')) : []
   const isData = files.some((name) => /\.(ldb|sst|log)$/.test(name))
-  const foreign = names.find((name) => !OURS.includes(name)) ?? files.find((name) => !isData && !EMPTY_BOOK.test(name))
+  if (hasWitness(directory) || isData)
+    throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. ${RESTORE}`)
+  const foreign = names.find((name) => !OURS.includes(name)) ?? files.find((name) => !EMPTY_BOOK.test(name))
   if (foreign !== undefined || (!names.includes('book') && !names.includes('head')))
     throw new BookUnusable(
       `${directory} is not empty and holds no book: choose another DATA_DIR (found ${foreign ?? names[0]})`,
     )
   // A first start that was cut off has acknowledged nothing and holds no data: it may begin again.
-  if (!hasWitness(directory) && !isData) return true
-  throw new BookUnusable(`${directory} is damaged: book/CURRENT is missing. ${RESTORE}`)
+  return true
 }
 
 /** May a backup be restored here? Where there is no book yet, or where an earlier restore was cut off. */

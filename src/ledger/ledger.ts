@@ -3,7 +3,7 @@ import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts
 import type { Actor, Decision, Fact, Recorded, Trace, Via } from '../domain/shape.ts'
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
-import { bookDirectory, proveWritable } from './directory.ts'
+import { bookDirectory, clearRestored, proveWritable } from './directory.ts'
 import { Group, News, Refused } from './group.ts'
 import {
   blockOf,
@@ -82,6 +82,7 @@ export class Ledger {
     let ledger: Ledger | undefined
     try {
       ledger = new Ledger(options, await openBook(options.directory, mustExist), unlock)
+      clearRestored(options.directory)
       if (ledger.head.seq === 0) await ledger.announce()
       return ledger
     } catch (error) {
@@ -282,7 +283,8 @@ export class Ledger {
     rollBack(this.#book.state)
     for (const group of waiting) for (const undo of group?.undo.reverse() ?? []) undo()
     this.#book.tip = this.#book.durable
-    this.#setStatus({ writable: false, reason: error.message })
+    // What failed first says why; the rest failed for that.
+    if (this.#recovery === undefined) this.#setStatus({ writable: false, reason: error.message })
     this.#recovery ??= this.#recover()
     for (const group of waiting) group?.fail()
   }

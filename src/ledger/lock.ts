@@ -3,13 +3,13 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Database, NotOpened, openDatabase } from './database.ts'
-import { BookInUse, BookUnusable, holder, keepToOwner, LOCK } from './directory.ts'
+import { BookInUse, BookUnusable, holder, LEVELDB, LOCK } from './directory.ts'
 
 /** Directories that this process has locked: a second opener here would unlock them. */
 const locked = new Set<string>()
 
 /**
- * Locks the directory until it is released, or this process ends, and keeps it to its owner. The lock is that of an
+ * Locks the directory until it is released, or this process ends. The lock is that of an
  * empty database beside the book: Node has no other lock on a file that goes with its process.
  * @param directory its real path
  * @returns what releases it
@@ -25,7 +25,6 @@ export async function lock(directory: string): Promise<() => Promise<void>> {
   }
   try {
     database = await take(directory)
-    keepToOwner(directory)
     return unlock
   } catch (error) {
     await unlock()
@@ -47,7 +46,8 @@ async function take(directory: string): Promise<Database> {
       const isDamaged = error.code === 'LEVEL_CORRUPTION' || /No such file|ENOENT|invalid argument/i.test(error.message)
       if (!isDamaged || tries === TRIES) throw new BookUnusable(`${directory} cannot be locked: ${error.message}`)
       // It holds nothing. The file that is locked stays: somebody may have it by now.
-      for (const name of readdirSync(path)) if (name !== 'LOCK') rmSync(join(path, name), { force: true })
+      for (const name of readdirSync(path))
+        if (name !== 'LOCK' && LEVELDB.test(name)) rmSync(join(path, name), { force: true })
       await wait(BETWEEN_TRIES_MS)
     }
 }

@@ -11,6 +11,7 @@ import {
   hold,
   holder,
   isHeld,
+  keepToOwner,
   ownDirectory,
   prepare,
   RESTORE,
@@ -75,6 +76,7 @@ export class Log extends View {
     let db: Database | undefined
     try {
       const isNew = prepare(real, mustExist)
+      keepToOwner(real)
       db = await openDatabase(join(real, 'book'), { createIfMissing: isNew, errorIfExists: isNew })
       const log = new Log(db, real)
       await log.#begin(first, toRebuild)
@@ -238,18 +240,16 @@ export class Log extends View {
 
   #notes = (): Promise<[string, string][]> => this.db.iterator({ gte: PURGE, lt: after(PURGE) }).all()
 
-  /** Deletes once more what is noted. A name that has a new secret by now is left alone, and its note dropped. */
+  /** Deletes once more what is noted; where a name has a new secret by now, that is written once more. */
   async #deleteNoted(): Promise<[string, string][]> {
-    const gone: [string, string][] = []
+    const notes = await this.#notes()
     const changes: Change[] = []
-    for (const note of await this.#notes()) {
-      const key = `vault/${note[0].slice(PURGE.length)}`
-      const isLive = (await this.get(key)) !== undefined
-      changes.push([isLive ? note[0] : key, undefined])
-      if (!isLive) gone.push(note)
+    for (const [note] of notes) {
+      const key = `vault/${note.slice(PURGE.length)}`
+      changes.push([key, await this.get(key)])
     }
     if (changes.length > 0) await this.#write(changes, [])
-    return gone
+    return notes
   }
 
   /** A note that was made anew meanwhile stays. */
@@ -265,11 +265,11 @@ export class Log extends View {
   /** @param isForAWhile whether it will be opened again: then the book still has its holder */
   async close(isForAWhile = false): Promise<void> {
     if (!isHeld(this.directory)) return
-    if (!isForAWhile) removeHolder(this.directory)
     try {
       await this.db.close()
     } finally {
       release(this.directory)
+      if (!isForAWhile) removeHolder(this.directory)
     }
   }
 }

@@ -144,7 +144,7 @@ export class Scrub {
       if (!(error instanceof BookUnusable)) throw error
       this.#trouble = { times: (this.#trouble?.times ?? 0) + 1, why: error.message }
       if (error instanceof BookUnreadable && this.#trouble.times < TRIES) throw error
-      return { seq: before.seq + 1, fault: `it, or one of the ${SLICE} after it, cannot be read: ${error.message}` }
+      return { seq: before.seq + 1, fault: `it, or one up to event ${span.to}, cannot be read: ${error.message}` }
     }
   }
 

@@ -109,6 +109,7 @@ test('a restore that was cut off anywhere is no book until it was run again', as
   const cuts: { [what: string]: (folder: string) => void } = {
     'while it was made': (folder) => rmSync(join(folder, '.restoring', 'head')),
     'before anything was put in its place': () => {},
+    'after a first start that was cut off': (folder) => rmSync(join(folder, '.restoring', 'head')),
     'between head and book': (folder) => renameSync(join(folder, '.restoring', 'head'), join(folder, 'head')),
   }
   for (const [what, cut] of Object.entries(cuts)) {
@@ -223,7 +224,7 @@ test('a backup of a book that does not hold fails, and says where', async (t) =>
 })
 
 test('a secret of a name that was deleted before stays, whatever is purged', async (t) => {
-  const { ledger, reopen } = await filled(t)
+  const { ledger, folder, reopen } = await filled(t)
   const keep = (current: typeof ledger, value: string | undefined) =>
     current.transact(SYSTEM, () => accept([], undefined, { 'client-secret/x': value }))
   await keep(ledger, 'one')
@@ -237,6 +238,12 @@ test('a secret of a name that was deleted before stays, whatever is purged', asy
   await Promise.all([last.purge(), keep(last, 'three')])
   t.true(await last.purge())
   t.is((await reopen()).secret('client-secret/x'), 'three')
+  const again2 = await reopen()
+  await keep(again2, undefined)
+  await keep(again2, 'four')
+  await reopen()
+  t.true(await (await reopen()).purge())
+  t.false(Object.values(filesIn(folder)).join().includes('three'), 'the old one is off the disk')
 })
 
 test('what purge calls done is gone from the disk, however many read meanwhile', async (t) => {

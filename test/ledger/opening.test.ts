@@ -177,6 +177,14 @@ const foreign: [string, (folder: string) => void][] = [
   ['another program’s folder', (folder) => mkdirSync(join(folder, 'src'))],
   ['a lock and nothing else', (folder) => writeFileSync(join(folder, 'lock'), '1\n')],
   [
+    'what another program calls .lock',
+    (folder) => {
+      mkdirSync(join(folder, '.lock'))
+      writeFileSync(join(folder, '.lock', 'owner'), 'mine')
+      writeFileSync(join(folder, 'thesis.txt'), 'mine')
+    },
+  ],
+  [
     'a folder called book that is none',
     (folder) => {
       mkdirSync(join(folder, 'book'))
@@ -213,8 +221,11 @@ test('106. a book without CURRENT is refused as damaged, and nothing is changed'
   const folder = await closedBook(t)
   rmSync(join(folder, 'book', 'CURRENT'))
   const before = filesIn(folder)
-  for (const _ of ['at first', 'and again'])
+  for (const what of ['at first', 'and again', 'with something beside it']) {
+    if (what.startsWith('with')) writeFileSync(join(folder, 'backup.zst'), 'mine')
     await refusedWith(t, folder, /book\/CURRENT is missing\. Restore a backup; nothing was changed/)
+  }
+  rmSync(join(folder, 'backup.zst'))
   t.deepEqual(filesIn(folder), before)
 })
 
