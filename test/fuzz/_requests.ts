@@ -74,7 +74,8 @@ const FRAMING = ['Authorization', 'Content-Type', 'Content-Length', 'Content-Enc
 export type Known = { readonly values: readonly string[]; readonly bearers: readonly string[] }
 
 /** A request as it goes over the wire, byte for byte. */
-export const requests = ({ values, bearers }: Known): fc.Arbitrary<Buffer> => {
+export const requests = (known: Known): fc.Arbitrary<Buffer> => {
+  const { values, bearers } = known
   const odd = fc.oneof(
     fc.constantFrom(...values),
     fc.constantFrom(
@@ -155,25 +156,71 @@ export const requests = ({ values, bearers }: Known): fc.Arbitrary<Buffer> => {
   const name = fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...HEADERS) }, fc.constantFrom(...FRAMING))
   const visible = odd.map((text) => text.replaceAll(/[^\x20-\x7e]/g, ''))
   const header = fc.tuple(name, fc.oneof({ weight: 9, arbitrary: visible }, odd))
-  return fc
-    .record({
-      method: fc.oneof({ weight: 6, arbitrary: fc.constantFrom('GET', 'POST', 'DELETE') }, fc.constantFrom(...METHODS)),
-      path,
-      query: fc.option(fc.oneof(form, rawQuery), { nil: undefined }),
-      authorization: fc.option(bearer, { nil: undefined }),
-      headers: fc.array(header, { maxLength: 3 }),
-      body: fc.option(content, { nil: undefined }),
-      bends: fc.oneof({ weight: 6, arbitrary: fc.constant<Bend[]>([]) }, fc.array(bend, { maxLength: 4 })),
-    })
-    .map(({ method, path: target, query, authorization, headers, body, bends }) => {
-      const lines = [`${method} ${target}${query === undefined ? '' : `?${query}`} HTTP/1.1`, 'Host: localhost']
-      lines.push('Connection: close')
-      if (authorization !== undefined) lines.push(`Authorization: ${authorization}`)
-      if (body !== undefined) lines.push(`Content-Type: ${body[0]}`, `Content-Length: ${Buffer.byteLength(body[1])}`)
-      for (const [name, value] of headers) lines.push(`${name}: ${value}`)
-      const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body?.[1] ?? ''}`)
-      return bends.reduce((bent: Buffer, how) => how(bent), bytes)
-    })
+  return fc.oneof({ weight: 1, arbitrary: nearly(known, odd) }, { weight: 2, arbitrary: wild() })
+
+  function wild(): fc.Arbitrary<Buffer> {
+    return fc
+      .record({
+        method: fc.oneof(
+          { weight: 6, arbitrary: fc.constantFrom('GET', 'POST', 'DELETE') },
+          fc.constantFrom(...METHODS),
+        ),
+        path,
+        query: fc.option(fc.oneof(form, rawQuery), { nil: undefined }),
+        authorization: fc.option(bearer, { nil: undefined }),
+        headers: fc.array(header, { maxLength: 3 }),
+        body: fc.option(content, { nil: undefined }),
+        bends: fc.oneof({ weight: 6, arbitrary: fc.constant<Bend[]>([]) }, fc.array(bend, { maxLength: 4 })),
+      })
+      .map(({ method, path: target, query, authorization, headers, body, bends }) => {
+        const lines = [`${method} ${target}${query === undefined ? '' : `?${query}`} HTTP/1.1`, 'Host: localhost']
+        lines.push('Connection: close')
+        if (authorization !== undefined) lines.push(`Authorization: ${authorization}`)
+        if (body !== undefined) lines.push(`Content-Type: ${body[0]}`, `Content-Length: ${Buffer.byteLength(body[1])}`)
+        for (const [name, value] of headers) lines.push(`${name}: ${value}`)
+        const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body?.[1] ?? ''}`)
+        return bends.reduce((bent: Buffer, how) => how(bent), bytes)
+      })
+  }
+}
+
+/** A request that is right but for one value: so that what stands behind the first checks is met, too. */
+function nearly({ values, bearers }: Known, odd: fc.Arbitrary<string>): fc.Arbitrary<Buffer> {
+  const [id = '', secret = '', callback = ''] = values
+  const app = { client_id: id, client_secret: secret }
+  const texts: [string, { [name: string]: string }][] = [
+    ['/auth/oauth_exchange', { grant_type: 'refresh_token', refresh_token: 'x', ...app }],
+    ['/auth/oauth_exchange', { grant_type: 'authorization_code', code: 'x', redirect_uri: callback, ...app }],
+    ['/auth/revoke', { token: 'x', ...app }],
+    ['/auth/introspect', { token: 'x', ...app }],
+  ]
+  const any = fc.oneof(odd, fc.jsonValue())
+  const spoil = (fields: object): fc.Arbitrary<object> =>
+    fc.tuple(fc.constantFrom(...Object.keys(fields)), any).map(([name, value]) => ({ ...fields, [name]: value }))
+  const send = (start: string, body: string): Buffer =>
+    Buffer.from(
+      `${start}\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${bearers[0]}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    )
+  const todos = fc
+    .tuple(fc.constantFrom('POST', 'DELETE'), spoil({ todo: 'x', todo_idx: 0 }))
+    .map(([method, body]) => send(`${method} /todos/me HTTP/1.1`, JSON.stringify(body)))
+  const tokens = fc
+    .constantFrom(...texts)
+    .chain(([path, fields]) =>
+      spoil(fields).map((body) =>
+        Buffer.from(
+          `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+            `Content-Length: ${Buffer.byteLength(JSON.stringify(body))}\r\n\r\n${JSON.stringify(body)}`,
+        ),
+      ),
+    )
+  const asked = { client_id: id, redirect_uri: callback, response_type: 'code', scope: '', state: 's', resource: '' }
+  const links = fc.tuple(fc.constantFrom(...Object.keys(asked)), odd).map(([name, value]) => {
+    const query = new URLSearchParams({ ...asked, [name]: value.toWellFormed() })
+    return Buffer.from(`GET /oauth?${query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
+  })
+  return fc.oneof(todos, tokens, links)
 }
 
 type Bend = (bytes: Buffer) => Buffer

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 import { issueKey } from '../../src/domain/keys.ts'
 import { rotateService, settleService } from '../../src/domain/service.ts'
-import { revokeUser } from '../../src/domain/users.ts'
+import { restoreUser, revokeUser } from '../../src/domain/users.ts'
 import { addUser } from '../../src/http/people.ts'
 import { digest } from '../../src/http/secrets.ts'
 import { AUTH_MODES, type AuthMode } from '../../src/http/settings.ts'
@@ -157,6 +157,8 @@ test('user_http: a key speaks for whoever made it, on their own list only; its u
   })
   await world.ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice'))
   t.is((await api(KEY, 'GET', 'me')).status, 401)
+  await world.ledger.transact(SYSTEM, (state) => restoreUser(state, 'alice'))
+  t.is((await api(KEY, 'GET', 'me')).status, 401, 'nothing that was ended comes back')
   t.is((await api(`${KEY}-bob`, 'GET', 'me')).status, 200)
 })
 
