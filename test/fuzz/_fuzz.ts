@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import type { ExecutionContext } from 'ava'
 import fc from 'fast-check'
+import { findUser } from '../../src/domain/users.ts'
 import { ClientSide, dump, formWith, OTHER, person, startWorld, Visitor } from '../_support.ts'
 import { type Known, requests } from './_requests.ts'
 
@@ -43,9 +44,9 @@ export async function fuzz(t: ExecutionContext, count: number, seed: number): Pr
     await chatgpt.codeFor(mallory),
   )
   const known: Known = { values, bearers: [access_token, refresh_token, `${access_token}x`] }
+  const id = await world.ledger.read((state) => findUser(state, 'alice')!.id)
   const hersIn = async () => {
     const { users, sessions, grants, tokens, todos } = await world.ledger.read(dump)
-    const id = Object.keys(users!).find((key) => JSON.stringify(todos).includes(key))!
     const of = (rows: object): object =>
       Object.entries(rows).filter(([key, row]) => key === id || JSON.stringify(row).includes(id))
     const grant = Object.keys(Object.fromEntries(of(grants!) as [string, unknown][]))[0]!
