@@ -9,6 +9,7 @@ export const TTL = {
   access: 30 * MINUTE,
   idle: HOUR,
   max: 100 * MINUTE,
+  approval: 45 * MINUTE,
 }
 const GRACE = 60 * SECOND
 export const MAX_TODOS = 4
@@ -19,14 +20,14 @@ export type Outcome = { readonly ok: boolean; readonly events: readonly string[]
 const done = (...events: string[]): Outcome => ({ ok: true, events })
 const no = (...events: string[]): Outcome => ({ ok: false, events })
 
-/** `approved`: they have let the app in before, and nothing has happened since that makes them be asked again. */
-type User = { name: string; active: boolean; changes: number; todos: string[]; approved: boolean }
+/** `approved`: until when they need not be asked again, since they let the app in; 0 where they are asked. */
+type User = { name: string; active: boolean; changes: number; todos: string[]; approved: number; saidYesTo?: string }
 type Session = { id: string; user: User; until: number; ended: boolean }
 type Consent = { id: string; session: Session; until: number; ended: boolean }
 type Family = { user: User; until: number; ended: boolean }
 type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
 type Access = { id: string; family: Family; until: number; ended: boolean }
-type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean }
+type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean; lost: boolean }
 
 /** Who asks, and how well. */
 export type Wrong = 'right' | 'foreign client' | 'wrong details'
@@ -47,7 +48,7 @@ export class Model {
 
   signUp(name: string): Outcome {
     if (this.users.some((user) => user.name === name)) return no()
-    this.users.push({ name, active: true, changes: 0, todos: [], approved: false })
+    this.users.push({ name, active: true, changes: 0, todos: [], approved: 0 })
     return done('UserRegistered')
   }
 
@@ -78,17 +79,25 @@ export class Model {
   answer(consent: Consent, from: Session, code: string, allow: boolean): Outcome {
     if (!this.isOpen(consent) || consent.session !== from) return no()
     consent.ended = true
+    from.user.approved = allow ? this.now + TTL.approval : 0
     if (!allow) return done('ConsentDenied')
+    from.user.saidYesTo = consent.id
     this.codes.push({ id: code, user: from.user, until: this.now + TTL.code, ended: false })
-    from.user.approved = true
     return done('ConsentGranted', 'CodeIssued')
   }
 
   /** As `ask`, where whoever has said yes is not asked the same again. */
   askAgain(session: Session, id: string, code: string): Outcome {
-    if (!session.user.approved) return this.ask(session, id)
+    if (this.now >= session.user.approved) return this.ask(session, id)
     this.codes.push({ id: code, user: session.user, until: this.now + TTL.code, ended: false })
     return done('CodeIssued')
+  }
+
+  /** An operator takes back the last yes that is remembered. */
+  withdraw(user: User): Outcome {
+    if (user.approved === 0) return no()
+    user.approved = 0
+    return done('ConsentWithdrawn')
   }
 
   /** The app gives a token back. */
@@ -120,11 +129,15 @@ export class Model {
       this.#end(family)
       return no('TokenReplayed')
     }
+    if (token.lost) {
+      token.ended = true
+      return no('TokenRefused')
+    }
     if (how === 'wrong details') return no()
     token.usedAt ??= this.now
     if (token.parent !== undefined) {
       token.parent.spent = true
-      for (const other of this.refreshes) if (other.parent === token.parent && other !== token) other.ended = true
+      for (const other of this.refreshes) if (other.parent === token.parent && other !== token) other.lost = true
     }
     this.#give(family, id, token)
     return done('TokenRefreshed')
@@ -138,12 +151,18 @@ export class Model {
       ended: false,
     })
     const token = { id: `refresh-${id}`, family, until: Math.min(this.now + TTL.idle, family.until) }
-    this.refreshes.push({ ...token, ...(parent === undefined ? {} : { parent }), spent: false, ended: false })
+    this.refreshes.push({
+      ...token,
+      ...(parent === undefined ? {} : { parent }),
+      spent: false,
+      lost: false,
+      ended: false,
+    })
   }
 
   #end(family: Family): void {
     family.ended = true
-    family.user.approved = false
+    family.user.approved = 0
     for (const code of this.codes) if (code.family === family) code.ended = true
   }
 
@@ -178,7 +197,7 @@ export class Model {
 
   /** Sessions, and what was about to be given. */
   #endPending(user: User): void {
-    user.approved = false
+    user.approved = 0
     for (const session of this.sessions) if (session.user === user) session.ended = true
     for (const consent of this.consents) if (consent.session.user === user) consent.ended = true
     for (const code of this.codes) if (code.user === user && code.family === undefined) code.ended = true
@@ -210,7 +229,9 @@ export class Model {
       family.user.approved = approved
     }
     for (const token of [...this.accesses, ...this.refreshes]) if (token.until < until) token.ended = true
-    return due.length + over.length > 0
+    const forgotten = this.users.filter(({ approved }) => approved > 0 && approved < until)
+    for (const user of forgotten) user.approved = 0
+    return due.length + over.length + forgotten.length > 0
   }
 
   isSignedIn(session: Session): boolean {
@@ -239,7 +260,7 @@ export class Model {
   }
 
   #isUsable(token: Refresh): boolean {
-    if (token.ended || token.spent || !this.speaks(token)) return false
+    if (token.ended || token.spent || token.lost || !this.speaks(token)) return false
     return token.usedAt === undefined || this.now < token.usedAt + GRACE
   }
 }

@@ -87,6 +87,8 @@ export const settings = (publicUrl: string): Settings => ({
   corsOrigins: ['https://chat.openai.com', 'https://chatgpt.com'],
   signup: 'open',
   maxOpenTodos: 1000,
+  maxListSize: 4_000_000,
+  maxListsSize: 256_000_000,
   codeTtlMs: 60_000,
   accessTtlMs: 3_600_000,
   refreshIdleTtlMs: 30 * 86_400_000,
@@ -111,7 +113,12 @@ export type World = {
 }
 
 /** Starts a world; when the test ends, checks that its book holds (`assertBookHolds`). */
-export async function startWorld(t: ExecutionContext, changed: Partial<Settings> = {}): Promise<World> {
+/** @param proxies whose `X-Forwarded-For` is believed */
+export async function startWorld(
+  t: ExecutionContext,
+  changed: Partial<Settings> = {},
+  proxies: readonly string[] = [],
+): Promise<World> {
   const folder = temporaryFolder(t)
   const clock = new Clock()
   const ledger = await Ledger.open({ directory: folder, clock: clock.read, version: 'test' })
@@ -133,7 +140,7 @@ export async function startWorld(t: ExecutionContext, changed: Partial<Settings>
       settings: { ...settings(url), ...changed },
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
     },
-    proxyList([]),
+    proxyList(proxies),
   )
   attach(server, app, clock.read)
 

@@ -4,6 +4,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import fc from 'fast-check'
+import { withdrawConsent } from '../src/domain/approvals.ts'
 import { settleChatGpt } from '../src/domain/clients.ts'
 import { denyConsent, grantAgain, grantConsent, isRemembered, requestConsent } from '../src/domain/consents.ts'
 import { type Event, eventTypes, type State } from '../src/domain/domain.ts'
@@ -47,6 +48,7 @@ const acts = fc.oneof(
     kind: fc.constantFrom('access' as const, 'refresh' as const),
     isOwn: fc.nat({ max: 4 }).map((n) => n > 0),
   }),
+  act('withdraw', 1, {}),
   act('answer', 8, { allow: fc.nat({ max: 5 }).map((n) => n > 0), ownSession: fc.nat({ max: 5 }).map((n) => n > 0) }),
   act('redeem', 10, { how }),
   act('refresh', 16, { how }),
@@ -139,7 +141,7 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       return {
         expected: model.askAgain(session, request.request, made.code),
         decide: (state, at): Decision<Event, unknown> =>
-          isRemembered(state, ids.user, ASKED)
+          isRemembered(state, ids.user, ASKED, at)
             ? grantAgain(state, { ...ids, ...made }, at)
             : requestConsent(state, { ...ids, ...request }, at),
       }
@@ -160,7 +162,14 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       const decide = one.allow ? grantConsent : denyConsent
       return {
         expected: model.answer(consent, from, answer.code, one.allow),
-        decide: (state, at) => decide(state, { ...answer, codeTtlMs: TTL.code }, at),
+        decide: (state, at) => decide(state, { ...answer, codeTtlMs: TTL.code, approvalTtlMs: TTL.approval }, at),
+      }
+    }
+    case 'withdraw': {
+      if (user === undefined) return undefined
+      return {
+        expected: model.withdraw(user),
+        decide: (state): Decision<Event, unknown> => withdrawConsent(state, user.saidYesTo ?? 'none'),
       }
     }
     case 'redeem': {
@@ -202,7 +211,7 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
         user: user.name,
         todo: `todo-${id.split('').reverse().join('')}`,
         text: `text ${id}`,
-        maxOpen: MAX_TODOS,
+        most: { open: MAX_TODOS, size: 1e6, sizeOfAll: 1e6 },
       }
       return { expected: model.addTodo(user, input.text), decide: (state) => addTodo(state, input) }
     }
@@ -218,7 +227,7 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
 
 /** Everything that opens a door in the real book at this moment, by name; each list. Decides, and records nothing. */
 function look(state: State, now: number, model: Model): { alive: string[]; lists: string[][] } {
-  const answer = { grant: 'x', code: 'x', codeTtlMs: 1 }
+  const answer = { grant: 'x', code: 'x', codeTtlMs: 1, approvalTtlMs: 1 }
   const ask = { ...MADE, access: 'x', refresh: 'y', client: 'chatgpt', scope: undefined, challenge: null }
   const opens: [{ id: string }[], (id: string, i: number) => boolean][] = [
     [model.sessions, (id) => sessionUser(state, id, now) !== undefined],
@@ -322,6 +331,7 @@ const EVENTFUL: Act[] = [
   { act: 'refresh', pick: 2, how: 'right' },
   { act: 'ask', pick: 0 },
   { act: 'answer', pick: 0, allow: false, ownSession: true },
+  { act: 'withdraw', pick: 0 },
   { act: 'sign out', pick: 0 },
   { act: 'add', pick: 0 },
   { act: 'delete', pick: 0, index: 0, text: 'right' },

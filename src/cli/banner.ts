@@ -9,8 +9,10 @@ import { version } from './version.ts'
 const listensOn = ({ HOST: host, APP_PORT: port }: Config): string =>
   ['0.0.0.0', '::'].includes(host) ? `on every address, port ${port}` : `${host}:${port}`
 
-/** @param people how many have an account */
-export function banner(config: Config, chatgpt: Client, people: number): string {
+/** What the banner tells of the book: ChatGPT's client, how many callbacks wait, how many people have an account. */
+export type Known = { readonly chatgpt: Client; readonly waiting: number; readonly people: number }
+
+export function banner(config: Config, known: Known): string {
   const url = config.PUBLIC_URL
   const bold = (text: string): string => styleText('bold', text, { stream: process.stderr })
   const facts = [
@@ -22,29 +24,33 @@ export function banner(config: Config, chatgpt: Client, people: number): string 
     ['OpenAPI', `${url}/openapi.yaml`],
   ] as const
   const lines = ['', bold(`Daybook ${version}`), ...facts.map(([name, value]) => `  ${name.padEnd(10)}${value}`)]
-  const missing = missingNext(config, chatgpt, people)
+  const missing = missingNext(config, known)
   if (missing.length > 0) lines.push('', bold('Next'), ...missing.map((text) => `  ${text}`))
   return `${lines.join('\n')}\n\n`
 }
 
-function missingNext(config: Config, chatgpt: Client, people: number): string[] {
+function missingNext(config: Config, known: Known): string[] {
   const missing: string[] = []
-  if (people === 0 && config.SIGNUP === 'closed' && isForUsers(config.AUTH_MODE))
+  if (known.people === 0 && config.SIGNUP === 'closed' && isForUsers(config.AUTH_MODE))
     missing.push(`Nobody has an account, and sign-up is closed: ${COMMAND} user add NAME --admin`)
   if (config.PUBLIC_URL.startsWith('http:') && config.AUTH_MODE !== 'none')
     missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
-  missing.push(...missingFor[config.AUTH_MODE](chatgpt))
+  missing.push(...missingFor[config.AUTH_MODE](known))
   if (config.OPENAI_VERIFICATION_TOKEN === undefined && ['oauth', 'service_http'].includes(config.AUTH_MODE))
     missing.push('No verification token yet: set OPENAI_VERIFICATION_TOKEN if ChatGPT gives you one (plugins only)')
   return missing
 }
 
-const missingFor: { readonly [M in AuthMode]: (chatgpt: Client) => string[] } = {
-  oauth: (chatgpt) => [
+const missingFor: { readonly [M in AuthMode]: (known: Known) => string[] } = {
+  oauth: ({ chatgpt, waiting }) => [
     ...(chatgpt.redirects.length === 0
       ? [`Connect ChatGPT: ${COMMAND} client show chatgpt  (client ID and secret to paste)`]
       : []),
-    ...chatgpt.waiting.map(({ uri }) => `A callback waits to be allowed: ${COMMAND} client allow chatgpt '${uri}'`),
+    ...(waiting === 0
+      ? []
+      : [
+          `${waiting === 1 ? 'A callback waits' : `${waiting} callbacks wait`} to be allowed: ${COMMAND} client show chatgpt`,
+        ]),
   ],
   user_http: () => [`Give ChatGPT an API key of yours: ${COMMAND} key add NAME --label L, or sign in and make one`],
   service_http: () => [`Give ChatGPT the service token: ${COMMAND} service-token show`],

@@ -12,7 +12,10 @@ import {
   removeClient,
   rotateSecret,
   settleChatGpt,
+  type Waiting,
+  withdrawRedirect,
 } from '../domain/clients.ts'
+import type { State } from '../domain/domain.ts'
 import { COMMAND } from '../http/assets.ts'
 import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
@@ -23,7 +26,7 @@ import { type Config, UsageError } from './config.ts'
 export const acts: { readonly [name: string]: Act } = {
   async *'client list'(ledger) {
     const clients = await ledger.read((state) =>
-      [...state.clients.entries()].map(([, client]) => summary(client)).sort(bySince),
+      [...state.clients.entries()].map(([, client]) => summary(client, waitingOf(state, client))).sort(bySince),
     )
     for (const row of clients) yield { row }
   },
@@ -31,12 +34,16 @@ export const acts: { readonly [name: string]: Act } = {
   async *'client show'(ledger, input) {
     const client = await clientOf(ledger, input)
     const { secret, where } = secretOf(ledger, client)
-    yield { row: { ...summary(client), secret } }
+    const waiting = await ledger.read((state) => waitingOf(state, client))
+    yield { row: { ...summary(client, waiting), secret } }
     if (where !== undefined) yield { say: where }
-    for (const { uri } of client.waiting)
+    for (const { uri, askedAt, sealed } of waiting) {
+      const from = sealed?.open?.ip === undefined ? '' : ` from ${sealed.open.ip}`
+      const allow = `${COMMAND} client allow ${client.id} '${uri}'`
       yield {
-        say: `Waiting to be allowed. If you know it to be yours:\n  ${COMMAND} client allow ${client.id} '${uri}'`,
+        say: `Asked for at ${askedAt}${from}. Anybody can ask: allow it if ChatGPT shows you just this:\n  ${allow}`,
       }
+    }
   },
 
   async *'client add'(ledger, input, by) {
@@ -63,6 +70,12 @@ export const acts: { readonly [name: string]: Act } = {
     yield { say: `${textOf(input, 'id')} may be answered at ${uri}.` }
   },
 
+  async *'client disallow'(ledger, input, by) {
+    const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
+    await ledger.transact(by, (state) => withdrawRedirect(state, { client, uri }))
+    yield { say: `${textOf(input, 'id')} is not answered at ${uri} any more. What it was given stays: see token list.` }
+  },
+
   async *'client remove'(ledger, input, by) {
     const { name } = await ledger.transact(by, (state) => removeClient(state, textOf(input, 'id')))
     yield { say: `${name} is removed: its codes and tokens have ended, and nobody can be asked in its name.` }
@@ -78,8 +91,11 @@ export const acts: { readonly [name: string]: Act } = {
   },
 }
 
-function summary(client: Client): Row {
-  const { id, clientId, name, redirects, waiting, grantTypes, createdAt } = client
+const waitingOf = ({ waiting }: State, { id }: Client): Waiting[] =>
+  waiting.by('client', id).sort((a, b) => (a.askedAt < b.askedAt ? -1 : 1))
+
+function summary(client: Client, waiting: readonly Waiting[]): Row {
+  const { id, clientId, name, redirects, grantTypes, createdAt } = client
   return {
     id,
     name,
@@ -135,7 +151,7 @@ export const begins = ['client add', 'client show', 'client allow']
 export function addCommands(program: Command, { run }: Tools): void {
   const client = program
     .command('client')
-    .description('apps: list, show, add, allow a callback, rotate the secret, remove')
+    .description('apps: list, show, add, allow or disallow a callback, rotate the secret, remove')
   client
     .command('list')
     .description('every app that may ask people for access')
@@ -167,6 +183,10 @@ export function addCommands(program: Command, { run }: Tools): void {
     .command('allow <id> <uri>')
     .description('let the app be answered at this exact callback')
     .action((id: string, uri: string) => run('client allow', { id, uri }))
+  client
+    .command('disallow <id> <uri>')
+    .description('take back a callback that was allowed, or turn away one that waits')
+    .action((id: string, uri: string) => run('client disallow', { id, uri }))
   client
     .command('rotate-secret <id>')
     .description('make a new secret and show it; the old one ends at once')

@@ -19,6 +19,11 @@ const duration = z
   .string()
   .regex(/^[1-9]\d{0,5}[smhd]$/, 'must be a duration such as 60s, 15m, 1h or 30d')
   .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS])
+const SIZES = { kB: 1000, MB: 1000_000, GB: 1000_000_000 } as const
+const size = z
+  .string()
+  .regex(/^[1-9]\d{0,5}[kMG]B$/, 'must be a size such as 500kB, 4MB or 1GB')
+  .transform((text) => Number(text.slice(0, -2)) * SIZES[text.slice(-2) as keyof typeof SIZES])
 const list = z.string().transform((text) =>
   text
     .split(',')
@@ -148,10 +153,17 @@ const SETTINGS = {
   LIMIT_SIGN_IN: limit('10/15m', LIMITS.sign_in),
   LIMIT_SIGN_IN_ADDRESS: limit('100/15m', LIMITS.sign_in_address),
   LIMIT_SIGN_UP: limit('20/1h', LIMITS.sign_up),
+  LIMIT_SIGN_UPS: limit('100/1h', LIMITS.sign_ups),
+  LIMIT_ACCOUNT: limit('120/1h', LIMITS.account),
   LIMIT_AUTHORIZE: limit('120/1m', LIMITS.authorize),
+  LIMIT_WAITING: limit('10/1d', LIMITS.waiting),
   LIMIT_TOKEN: limit('600/1m', LIMITS.token),
+  LIMIT_REFRESH: limit('300/1h', LIMITS.refresh),
   LIMIT_FAILED: limit('60/1m', LIMITS.failed),
   LIMIT_API: limit('600/1m', LIMITS.api),
+  LIMIT_WRITE: limit('20000/1d', LIMITS.write),
+  MAX_LIST_SIZE: { read: size, default: '4MB', help: 'what the open to-dos of a list may take, sealed' },
+  MAX_LISTS_SIZE: { read: size, default: '256MB', help: 'what all open to-dos may take: they are held in memory' },
   MAX_OPEN_TODOS: {
     read: z
       .string()

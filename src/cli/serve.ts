@@ -67,7 +67,12 @@ export async function serve(config: Config): Promise<void> {
       )
       if (config.AUTH_MODE === 'none')
         log.warn('AUTH_MODE=none: whoever reaches this address can read and change every list')
-      process.stderr.write(await ledger.read((state) => banner(config, state.clients.get(CHATGPT)!, state.users.size)))
+      const known = await ledger.read(({ clients, waiting, users }) => ({
+        chatgpt: clients.get(CHATGPT)!,
+        waiting: waiting.countBy('client', CHATGPT),
+        people: users.size,
+      }))
+      process.stderr.write(banner(config, known))
       await untilToldToStop(log, ledger)
       stopping.abort()
       await drain(server)
@@ -91,6 +96,8 @@ export const settingsOf = (config: Config): Settings => ({
   corsOrigins: config.CORS_ORIGINS,
   signup: config.SIGNUP,
   maxOpenTodos: config.MAX_OPEN_TODOS,
+  maxListSize: config.MAX_LIST_SIZE,
+  maxListsSize: config.MAX_LISTS_SIZE,
   codeTtlMs: config.CODE_TTL,
   accessTtlMs: config.ACCESS_TTL,
   refreshIdleTtlMs: config.REFRESH_IDLE_TTL,

@@ -1,35 +1,66 @@
 /** `daybook token …`: what apps may do for people at the moment, and ending it. */
 import type { Command } from 'commander'
+import { withdrawConsent } from '../domain/approvals.ts'
+import type { State } from '../domain/domain.ts'
 import { revokeGrant } from '../domain/grants.ts'
 import { findUser, usernameOf } from '../domain/users.ts'
 import { Refused } from '../ledger/ledger.ts'
-import { type Act, bySince, type Tools, textOf } from './act.ts'
+import { type Act, bySince, type Row, type Tools, textOf } from './act.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *'token list'(ledger, input) {
     const username = textOf(input, 'username')
-    const rows = await ledger.read((state) => {
+    const rows = await ledger.read((state, now) => {
       const user = findUser(state, username)
       if (user === undefined) throw new Refused('user_unknown')
-      return state.grants.keysBy('user', user.id).map((id) => {
-        const { client, scope, createdAt, expiresAt } = state.grants.get(id)!
-        const app = state.clients.get(client)?.name ?? client
-        return { id, app, scope, since: createdAt, until: new Date(expiresAt).toISOString() }
-      })
+      return [...connections(state, user.id), ...rememberedYeses(state, user.id, now)]
     })
     for (const row of rows.sort(bySince)) yield { row }
   },
 
   async *'token revoke'(ledger, input, by) {
     const id = textOf(input, 'id').toUpperCase()
-    const grant = await ledger.transact(by, (state) => revokeGrant(state, id))
-    const [app, username] = await ledger.read((state) => [
-      state.clients.get(grant.client)?.name ?? grant.client,
-      usernameOf(state, grant.user),
-    ])
-    yield { say: `${app} can do nothing for ${username} any more, until they connect it again.` }
+    const { user, client, isGrant } = await ledger.transact(by, (state) => {
+      const isGrant = state.grants.get(id) !== undefined
+      const decision = isGrant ? revokeGrant(state, id) : withdrawConsent(state, id)
+      if (decision.refusal !== undefined) return decision
+      const { user, client } = decision.result
+      return { ...decision, result: { user, client, isGrant } }
+    })
+    const [app, username] = await ledger.read((state) => [appOf(state, client), usernameOf(state, user)])
+    yield {
+      say: isGrant
+        ? `${app} can do nothing for ${username} by that connection any more; they are asked again when they connect it.`
+        : `${username} is asked again when they connect ${app}. Connections that there are stay: see token list.`,
+    }
   },
 }
+
+const appOf = (state: State, client: string): string => state.clients.get(client)?.name ?? client
+const timeOf = (ms: number): string => new Date(ms).toISOString()
+
+/** What apps hold tokens for. */
+const connections = (state: State, user: string): Row[] =>
+  state.grants.keysBy('user', user).map((id) => {
+    const { client, scope, createdAt, expiresAt } = state.grants.get(id)!
+    return { id, app: appOf(state, client), kind: 'connection', scope, since: createdAt, until: timeOf(expiresAt) }
+  })
+
+/** What the user need not be asked again. */
+const rememberedYeses = (state: State, user: string, now: number): Row[] =>
+  state.approvals
+    .by('user', user)
+    .filter(({ expiresAt }) => now < expiresAt)
+    .map(({ request: id, client, scope, approvedAt, expiresAt }) => {
+      return {
+        id,
+        app: appOf(state, client),
+        kind: 'remembered yes',
+        scope,
+        since: approvedAt,
+        until: timeOf(expiresAt),
+      }
+    })
 
 export const begins = []
 
@@ -37,10 +68,10 @@ export function addCommands(program: Command, { run }: Tools): void {
   const token = program.command('token').description('connected apps: what each may do for somebody; end it')
   token
     .command('list <user>')
-    .description('the apps that may act for them, and until when')
-    .action((username: string) => run('token list', { username }, ['id', 'app', 'scope', 'since', 'until']))
+    .description('the apps that may act for them, those that need not ask again, and until when')
+    .action((username: string) => run('token list', { username }, ['id', 'app', 'kind', 'scope', 'since', 'until']))
   token
     .command('revoke <id>')
-    .description('end one connection, its access and refresh tokens, at once')
+    .description('end one connection, its access and refresh tokens, or a remembered yes, at once')
     .action((id: string) => run('token revoke', { id }))
 }

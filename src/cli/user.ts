@@ -2,9 +2,12 @@
 import { createInterface } from 'node:readline/promises'
 import password from '@inquirer/password'
 import type { Command } from 'commander'
+import type { Event, State } from '../domain/domain.ts'
+import { eraseList } from '../domain/lists.ts'
+import { accept, type Decision } from '../domain/shape.ts'
 import { changePassword, eraseUser, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
 import { sentence } from '../http/errors.ts'
-import { hashPassword, isPassword } from '../http/passwords.ts'
+import { hashPassword, isCommonPassword, isPassword } from '../http/passwords.ts'
 import { addUser } from '../http/people.ts'
 import { newPassphrase } from '../http/secrets.ts'
 import { Refused } from '../ledger/ledger.ts'
@@ -54,7 +57,7 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user erase'(ledger, input, by) {
     const username = textOf(input, 'username')
-    await ledger.transact(by, (state) => eraseUser(state, username))
+    await ledger.transact(by, (state) => eraseNamed(state, username))
     const isGone = await ledger.purge().catch(() => false)
     yield { say: `${username} is erased: what was theirs is gone, and unreadable in the book for ever.` }
     if (!isGone)
@@ -66,6 +69,7 @@ export const acts: { readonly [name: string]: Act } = {
     const identifier = textOf(input, 'username')
     const chosen = textOf(input, 'password')
     if (!isPassword(chosen)) throw new Refused('password_length')
+    if (await isCommonPassword(chosen, [identifier])) throw new Refused('password_common')
     const passwordHash = await hashPassword(chosen)
     await ledger.transact(by, (state) => changePassword(state, { identifier, passwordHash }))
     const isActive = await ledger.read((state) => findUser(state, identifier)?.active)
@@ -78,6 +82,14 @@ export const acts: { readonly [name: string]: Act } = {
 }
 
 const USER_COLUMNS = ['username', 'email', 'role', 'state', 'todos', 'since']
+
+/** All that goes by that name: an account; a list, where lists are named; or, where both were used, both. */
+function eraseNamed(state: State, name: string): Decision<Event> {
+  const [user, list] = [eraseUser(state, name), eraseList(state, name)]
+  if (user.refusal !== undefined) return list
+  if (list.refusal !== undefined) return user
+  return accept<Event, undefined>([...user.facts, ...list.facts], undefined, { ...user.keeps, ...list.keeps })
+}
 
 /** What may begin a book. */
 export const begins = ['user add']
@@ -118,7 +130,7 @@ export function addCommands(program: Command, { run }: Tools): void {
     .action((username: string) => run('user restore', { username }))
   user
     .command('erase <name>')
-    .description('revoke, and make their personal text unreadable for ever; asks first')
+    .description('revoke, and make their personal text unreadable for ever; a list of that name, too; asks first')
     .option('--yes', 'do not ask')
     .action(async (username: string, { yes = false }: { yes?: boolean }) => {
       if (!yes) await confirmErasure(username)

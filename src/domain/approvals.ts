@@ -1,49 +1,95 @@
-/** Approvals: what a user has allowed a client before, so that they need not be asked the same again. */
+/** Approvals: what a user has allowed a client, for a while, so that they need not be asked the same again. */
+import type { ExpiredDropped } from './book.ts'
 import type { ClientEvent } from './clients.ts'
 import type { ConsentEvent } from './consents.ts'
 import type { GrantEvent } from './grants.ts'
-import type { On } from './shape.ts'
-import { type Sight, Table } from './table.ts'
+import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
+import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
 
-type Approval = { readonly user: string; readonly client: string; readonly scope: string }
-export type Approvals = { readonly approvals: Table<Approval, 'user' | 'client'> }
+/** An operator took back what a user had allowed: they are asked again. */
+export type ApprovalEvent = { type: 'ConsentWithdrawn'; data: { user: string; client: string } }
+
+export type Approval = {
+  /** The request to which the user said yes: by this it is known to an operator. */
+  readonly request: string
+  readonly user: string
+  readonly client: string
+  readonly redirectUri: string
+  readonly scope: string
+  readonly approvedAt: string
+  /** ms since 1970 */
+  readonly expiresAt: number
+}
+type Index = 'user' | 'client' | 'request' | 'minute'
+export type Approvals = { readonly approvals: Table<Approval, Index> }
 
 export const tables = (sight: Sight): Approvals => ({
-  approvals: new Table<Approval, 'user' | 'client'>(sight, {
+  approvals: new Table<Approval, Index>(sight, {
     user: (approval) => approval.user,
     client: (approval) => approval.client,
+    request: (approval) => approval.request,
+    minute: (approval) => minuteOf(approval.expiresAt),
   }),
 })
 
-const keyOf = ({ user, client }: { user: string; client: string }): string => `${user} ${client}`
-const namesOf = (scope: string): string[] => scope.split(' ')
+type About = { readonly user: string; readonly client: string; readonly redirectUri: string }
+const keyOf = ({ user, client, redirectUri }: About): string => `${user} ${client} ${redirectUri}`
 
 /** Whatever ends a connection on purpose, or for suspicion, makes the user be asked again. */
 type Ends =
-  | Extract<ConsentEvent, { type: 'ConsentGranted' }>
+  | Extract<ConsentEvent, { type: 'ConsentGranted' | 'ConsentDenied' }>
   | Extract<GrantEvent, { type: 'TokenRevoked' | 'CodeReplayed' | 'TokenReplayed' }>
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
-  | Extract<ClientEvent, { type: 'ClientRemoved' }>
-export const on: On<Approvals, Ends> = {
-  ConsentGranted({ approvals }, { data: { user, client, scope } }) {
-    const before = approvals.get(keyOf({ user, client }))?.scope ?? ''
-    const names = new Set([...namesOf(before), ...namesOf(scope)].filter((name) => name !== ''))
-    approvals.set(keyOf({ user, client }), { user, client, scope: [...names].sort().join(' ') })
+  | Extract<ClientEvent, { type: 'ClientRemoved' | 'ClientSecretRotated' | 'RedirectUriWithdrawn' }>
+  | ExpiredDropped
+export const on: On<Approvals, ApprovalEvent | Ends> = {
+  ConsentGranted({ approvals }, { at, data: { request, user, client, redirectUri, scope, approvedUntil } }) {
+    const approval = { request, user, client, redirectUri, scope, approvedAt: at, expiresAt: approvedUntil }
+    approvals.set(keyOf(approval), approval)
   },
-  TokenRevoked({ approvals }, { data }) {
-    if (data.access === null) approvals.delete(keyOf(data))
+  ConsentDenied: (rows, { data }) => forget(rows, data),
+  ConsentWithdrawn: (rows, { data }) => forget(rows, data),
+  TokenRevoked(rows, { data }) {
+    if (data.access === null) forget(rows, data)
   },
-  CodeReplayed: ({ approvals }, { data }) => approvals.delete(keyOf(data)),
-  TokenReplayed: ({ approvals }, { data }) => approvals.delete(keyOf(data)),
+  CodeReplayed: (rows, { data }) => forget(rows, data),
+  TokenReplayed: (rows, { data }) => forget(rows, data),
   UserRevoked: ({ approvals }, { data }) => approvals.deleteBy('user', data.user),
   UserErased: ({ approvals }, { data }) => approvals.deleteBy('user', data.user),
   PasswordChanged: ({ approvals }, { data }) => approvals.deleteBy('user', data.user),
   ClientRemoved: ({ approvals }, { data }) => approvals.deleteBy('client', data.client),
+  ClientSecretRotated: ({ approvals }, { data }) => approvals.deleteBy('client', data.client),
+  RedirectUriWithdrawn({ approvals }, { data }) {
+    for (const key of approvals.keysBy('client', data.client))
+      if (approvals.get(key)!.redirectUri === data.uri) approvals.delete(key)
+  },
+  ExpiredDropped({ approvals }, { data }) {
+    for (const key of expiredKeys(approvals, data.until)) approvals.delete(key)
+  },
 }
 
-/** Has the user allowed the client all of that scope before? */
-export function isApproved({ approvals }: Approvals, user: string, client: string, scope: string): boolean {
-  const approved = namesOf(approvals.get(keyOf({ user, client }))?.scope ?? '')
-  return namesOf(scope).every((name) => approved.includes(name))
+function forget({ approvals }: Approvals, { user, client }: { user: string; client: string }): void {
+  for (const key of approvals.keysBy('user', user)) if (approvals.get(key)!.client === client) approvals.delete(key)
+}
+
+export const says: Says<ApprovalEvent> = {
+  ConsentWithdrawn: ({ data }, names) =>
+    `took back that ${names.user(data.user)} lets ${names.client(data.client)} in without being asked`,
+}
+
+/** Has the user allowed the client all of that scope, at that callback, and not too long ago? */
+export function isApproved({ approvals }: Approvals, about: About & { readonly scope: string }, now: number): boolean {
+  const found = approvals.get(keyOf(about))
+  if (found === undefined || now >= found.expiresAt) return false
+  const allowed = found.scope.split(' ')
+  return about.scope.split(' ').every((name) => allowed.includes(name))
+}
+
+/** By an operator. @param request the one to which the user said yes. Refuses `grant_unknown`. */
+export function withdrawConsent({ approvals }: Approvals, request: string): Decision<ApprovalEvent, Approval> {
+  const found = approvals.by('request', request)[0]
+  if (found === undefined) return refuse('grant_unknown')
+  const { user, client } = found
+  return accept<ApprovalEvent, Approval>([{ type: 'ConsentWithdrawn', data: { user, client } }], found)
 }

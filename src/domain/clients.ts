@@ -1,6 +1,6 @@
 /** Clients: programs that may ask a user for a grant, and the exact callbacks they may be answered at (RFC 6749 §2). */
 import type { ExpiredDropped } from './book.ts'
-import { accept, type Decision, type Keeps, type On, refuse, type Says } from './shape.ts'
+import { accept, type Decision, type Keeps, type On, refuse, type Says, type Sealed, type Trace } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 
 type RedirectFrom = 'settings' | 'operator'
@@ -19,7 +19,7 @@ export type ClientEvent =
   | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
   | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
   | { type: 'ClientRemoved'; data: { client: string } }
-  | { type: 'RedirectUriRequested'; data: { client: string; uri: string; replaces: string | null } }
+  | { type: 'RedirectUriRequested'; data: { client: string; uri: string } }
   | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
   | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
 
@@ -44,22 +44,35 @@ export type Client = {
   readonly secretFrom: SecretFrom
   readonly grantTypes: readonly GrantType[]
   readonly redirects: readonly { readonly uri: string; readonly from: RedirectFrom }[]
-  /** Callbacks that were asked for and that an operator may allow. `at` is when, in ms. */
-  readonly waiting: readonly { readonly uri: string; readonly at: number }[]
   readonly createdAt: string
 }
-export type Clients = { readonly clients: Table<Client, 'clientId' | 'minute'> }
+
+/** A callback that was asked for, and that an operator may allow. */
+export type Waiting = {
+  readonly client: string
+  readonly uri: string
+  readonly askedAt: string
+  /** ms since 1970 */
+  readonly expiresAt: number
+  /** From where it was asked for. */
+  readonly sealed: Sealed<Trace> | undefined
+}
+export type Clients = {
+  readonly clients: Table<Client, 'clientId'>
+  readonly waiting: Table<Waiting, 'client' | 'minute'>
+}
 
 export const tables = (sight: Sight): Clients => ({
-  clients: new Table<Client, 'clientId' | 'minute'>(sight, {
-    clientId: (client) => client.clientId,
-    minute: ({ waiting }) =>
-      waiting.length === 0 ? undefined : minuteOf(Math.min(...waiting.map((asked) => asked.at)) + WAITING_TTL_MS),
+  clients: new Table<Client, 'clientId'>(sight, { clientId: (client) => client.clientId }),
+  waiting: new Table<Waiting, 'client' | 'minute'>(sight, {
+    client: (asked) => asked.client,
+    minute: (asked) => minuteOf(asked.expiresAt),
   }),
 })
 
 /** A callback that nobody allowed is forgotten after a day, so that strangers cannot fill the places for ever. */
 const WAITING_TTL_MS = 86_400_000
+const waitingKey = ({ client, uri }: { client: string; uri: string }): string => `${client} ${uri}`
 
 const change = ({ clients }: Clients, id: string, to: (client: Client) => Partial<Client>): void => {
   const client = clients.get(id)
@@ -68,27 +81,28 @@ const change = ({ clients }: Clients, id: string, to: (client: Client) => Partia
 
 export const on: On<Clients, ClientEvent | ExpiredDropped> = {
   ClientRegistered: ({ clients }, { at, data: { client: id, ...rest } }) =>
-    clients.set(id, { id, ...rest, redirects: [], waiting: [], createdAt: at }),
-  ClientRemoved: ({ clients }, { data }) => clients.delete(data.client),
+    clients.set(id, { id, ...rest, redirects: [], createdAt: at }),
+  ClientRemoved({ clients, waiting }, { data }) {
+    clients.delete(data.client)
+    waiting.deleteBy('client', data.client)
+  },
   ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
   ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
     change(rows, client, () => ({ secret, secretFrom })),
-  RedirectUriRequested: (rows, { at, data: { client, uri, replaces } }) =>
-    change(rows, client, ({ waiting }) => ({
-      waiting: [...waiting.filter((asked) => asked.uri !== replaces), { uri, at: Date.parse(at) }],
-    })),
-  RedirectUriAllowed: (rows, { data: { client, uri, from } }) =>
-    change(rows, client, ({ redirects, waiting }) => ({
+  RedirectUriRequested: ({ waiting }, { at, sealed, data }) =>
+    waiting.set(waitingKey(data), { ...data, askedAt: at, expiresAt: Date.parse(at) + WAITING_TTL_MS, sealed }),
+  RedirectUriAllowed(rows, { data: { client, uri, from } }) {
+    rows.waiting.delete(waitingKey({ client, uri }))
+    change(rows, client, ({ redirects }) => ({
       redirects: [...redirects.filter((redirect) => redirect.uri !== uri), { uri, from }],
-      waiting: waiting.filter((asked) => asked.uri !== uri),
-    })),
-  RedirectUriWithdrawn: (rows, { data: { client, uri } }) =>
-    change(rows, client, ({ redirects }) => ({ redirects: redirects.filter((redirect) => redirect.uri !== uri) })),
-  ExpiredDropped(rows, { data: { until } }) {
-    for (const client of expiredKeys(rows.clients, until))
-      change(rows, client, ({ waiting }) => ({
-        waiting: waiting.filter((asked) => asked.at + WAITING_TTL_MS >= until),
-      }))
+    }))
+  },
+  RedirectUriWithdrawn(rows, { data: { client, uri } }) {
+    rows.waiting.delete(waitingKey({ client, uri }))
+    change(rows, client, ({ redirects }) => ({ redirects: redirects.filter((redirect) => redirect.uri !== uri) }))
+  },
+  ExpiredDropped({ waiting }, { data: { until } }) {
+    for (const key of expiredKeys(waiting, until)) waiting.delete(key)
   },
 }
 
@@ -104,7 +118,7 @@ export const says: Says<ClientEvent> = {
   RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
 }
 
-/** How many callbacks a client may have waiting; the oldest gives way, so that strangers keep nobody out. */
+/** How many callbacks a client may have waiting. The first ones stay: whoever comes later pushes nobody out. */
 export const MAX_WAITING = 20
 
 /** The pre-registered client. */
@@ -145,18 +159,13 @@ export function isRedirectUri(uri: string): boolean {
 }
 
 /**
- * Is this a place where ChatGPT takes its answers? Only such a callback may wait for an operator, in letters that mean
- * nothing to a shell: anybody can send it, and an operator will paste it.
+ * Where ChatGPT takes its answers: for a plugin or a GPT, and for a connector. Only such a callback may wait for an
+ * operator: anybody can send one, and an operator will paste it into a shell.
  */
-export function isChatGptCallback(uri: string): boolean {
-  if (!isRedirectUri(uri)) return false
-  const url = new URL(uri)
-  return (
-    ['https://chat.openai.com', 'https://chatgpt.com'].includes(url.origin) &&
-    url.href === uri &&
-    /^[\w./~?&=%+,:@-]+$/.test(url.pathname + url.search)
-  )
-}
+const CHATGPT_CALLBACK =
+  /^https:\/\/(chat\.openai\.com|chatgpt\.com)\/(aip\/(plugin|g)-[\w-]{1,64}\/oauth\/callback|connector\/oauth\/[\w-]{1,64}|connector_platform_oauth_redirect)$/
+
+export const isChatGptCallback = (uri: string): boolean => CHATGPT_CALLBACK.test(uri)
 
 type Settle = {
   /** From the settings; what they do not give is `undefined`. */
@@ -252,14 +261,14 @@ type AskRedirect = { client: string; uri: string }
 
 /**
  * Somebody came with a callback that nobody allowed. Refuses in any case: `redirect_waiting` when an operator can now
- * allow it, `redirect_unregistered` when it is not ChatGPT's.
+ * allow it, `redirects_waiting_too_many` when they will not be told, `redirect_unregistered` when it is not ChatGPT's.
  */
 export function requestRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent, never> {
   const found = rows.clients.get(client)
   if (found === undefined || found.id !== CHATGPT || !isChatGptCallback(uri)) return refuse('redirect_unregistered')
-  if (found.waiting.some((asked) => asked.uri === uri)) return refuse('redirect_waiting')
-  const replaces = found.waiting.length < MAX_WAITING ? null : found.waiting[0]!.uri
-  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data: { client, uri, replaces } })
+  if (rows.waiting.get(waitingKey({ client, uri })) !== undefined) return refuse('redirect_waiting')
+  if (rows.waiting.countBy('client', client) >= MAX_WAITING) return refuse('redirects_waiting_too_many')
+  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data: { client, uri } })
 }
 
 /** Refuses `client_unknown`, `redirect_invalid`, `redirect_already_allowed`. */
@@ -269,6 +278,20 @@ export function allowRedirect(rows: Clients, { client, uri }: AskRedirect): Deci
   if (!isRedirectUri(uri)) return refuse('redirect_invalid')
   if (isAllowedRedirect(found, uri)) return refuse('redirect_already_allowed')
   return accept([{ type: 'RedirectUriAllowed', data: { client: found.id, uri, from: 'operator' } }], undefined)
+}
+
+/**
+ * Takes back a callback that an operator allowed, or turns away one that waits.
+ * Refuses `client_unknown`, `redirect_unknown`, and `redirect_from_settings` where the next start would allow it again.
+ */
+export function withdrawRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent> {
+  const found = findClient(rows, client)
+  if (found === undefined) return refuse('client_unknown')
+  const allowed = found.redirects.find((redirect) => redirect.uri === uri)
+  if (allowed === undefined && rows.waiting.get(waitingKey({ client: found.id, uri })) === undefined)
+    return refuse('redirect_unknown')
+  if (allowed?.from === 'settings') return refuse('redirect_from_settings')
+  return accept([{ type: 'RedirectUriWithdrawn', data: { client: found.id, uri } }], undefined)
 }
 
 /**

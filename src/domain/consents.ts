@@ -22,8 +22,14 @@ export type ConsentEvent =
       /** `state` is the client's own business, and may be secret: sealed, and given back to the client as it came. */
       personal: { state: string | null }
     }
-  | { type: 'ConsentGranted'; data: { request: string; user: string; client: string; scope: string; grant: string } }
-  | { type: 'ConsentDenied'; data: { request: string; user: string; client: string } }
+  | {
+      type: 'ConsentGranted'
+      /** `approvedUntil` (ms since 1970): for so long the same need not be asked again. */
+      data: { request: string; grant: string; approvedUntil: number } & Ids & Pick<Asked, 'redirectUri' | 'scope'>
+    }
+  | { type: 'ConsentDenied'; data: { request: string } & Ids }
+
+type Ids = { readonly user: string; readonly client: string }
 
 /** What a client asks a user for. `challenge` is the S256 code challenge (RFC 7636), `resource` the audience (RFC 8707). */
 export type Asked = {
@@ -128,7 +134,13 @@ export type Examined =
   | { readonly page: Reason; readonly client?: Client; readonly redirectUri?: string }
   /** The redirect URI is the client's own, so the client is told. */
   | { readonly refusal: AuthorizeReason; readonly redirectUri: string; readonly state: string | null }
-  | { readonly asked: Asked; readonly client: Client; readonly state: string | null }
+  | {
+      readonly asked: Asked
+      readonly client: Client
+      readonly state: string | null
+      /** The client wants its user to be asked, whatever is remembered. */
+      readonly mustAsk: boolean
+    }
 
 /**
  * RFC 6749 §4.1.1 with RFC 7636 and RFC 8707, as a table of steps from "who asks" to "what for".
@@ -158,7 +170,9 @@ export function examineRequest(
   const [challenge = null, resource = null] = [one('code_challenge'), one('resource')]
   const scope = normalizeScope(one('scope'))!
   const asked = { client: client.id, redirectUri, scope, challenge, resource }
-  return { asked, client, state }
+  // OpenID Connect Core §3.1.2.1: `consent`, `login` and `select_account` all want the user to see a page.
+  const mustAsk = /(^| )(consent|login|select_account)( |$)/.test(one('prompt') ?? '')
+  return { asked, client, state, mustAsk }
 }
 
 /** What is wrong with a request whose client and callback are known, if anything. */
@@ -205,11 +219,11 @@ export function requestConsent(rows: Consents & Sessions & Users, input: Request
 
 type Again = { user: string; session: string; asked: Asked; grant: string; code: string; codeTtlMs: number }
 
-/** Need the user not be asked? Never for a public client: anybody could be it (RFC 6749 §10.2). */
-export const isRemembered = (rows: Approvals & Clients, user: string, asked: Asked): boolean => {
+/** Need the user not be asked? Always for a public client: anybody could be it (RFC 6749 §10.2). */
+export const isRemembered = (rows: Approvals & Clients, user: string, asked: Asked, now: number): boolean => {
   const client = rows.clients.get(asked.client)
   if (client === undefined || isPublic(client) || !isAllowedRedirect(client, asked.redirectUri)) return false
-  return isApproved(rows, user, client.id, asked.scope)
+  return isApproved(rows, { user, ...asked }, now)
 }
 
 /** A code for what the user has allowed that client before (see `isRemembered`). Refuses `session_ended`. */
@@ -219,7 +233,14 @@ export function grantAgain(rows: Sessions & Users, input: Again, now: number): D
   return accept([{ type: 'CodeIssued', data: { code, grant, user, expiresAt: now + codeTtlMs, ...asked } }], undefined)
 }
 
-type Answer = { request: string; session: string; grant: string; code: string; codeTtlMs: number }
+type Answer = { request: string; session: string }
+type Allow = Answer & {
+  grant: string
+  code: string
+  codeTtlMs: number
+  /** For so long the same need not be asked again. */
+  approvalTtlMs: number
+}
 export type Answered = { redirectUri: string; state: string | null }
 
 const openConsent = (rows: Consents & Clients, { request, session }: Answer, now: number): Consent | undefined => {
@@ -232,7 +253,7 @@ const openConsent = (rows: Consents & Clients, { request, session }: Answer, now
 /** Refuses `consent_unknown`: never asked, asked of another session, answered, expired, or no longer allowed. */
 export function grantConsent(
   rows: Consents & Clients,
-  input: Answer,
+  input: Allow,
   now: number,
 ): Decision<ConsentEvent | CodeIssued, Answered> {
   const consent = openConsent(rows, input, now)
@@ -240,9 +261,10 @@ export function grantConsent(
   const { request, grant, code } = input
   const expiresAt = now + input.codeTtlMs
   const { user, client, redirectUri, scope, challenge, resource } = consent
+  const approvedUntil = isPublic(rows.clients.get(client)!) ? now : now + input.approvalTtlMs
   return accept(
     [
-      { type: 'ConsentGranted', data: { request, user, client, scope, grant } },
+      { type: 'ConsentGranted', data: { request, user, client, redirectUri, scope, grant, approvedUntil } },
       { type: 'CodeIssued', data: { code, grant, user, client, redirectUri, scope, challenge, resource, expiresAt } },
     ],
     { redirectUri, state: consent.sealed.open?.state ?? null },

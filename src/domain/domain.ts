@@ -20,6 +20,7 @@ export type Event =
   | clients.ClientEvent
   | sessions.SessionEvent
   | consents.ConsentEvent
+  | approvals.ApprovalEvent
   | grants.GrantEvent
   | keys.KeyEvent
   | service.ServiceEvent
@@ -46,6 +47,7 @@ const says = {
   ...clients.says,
   ...sessions.says,
   ...consents.says,
+  ...approvals.says,
   ...grants.says,
   ...keys.says,
   ...service.says,
@@ -83,8 +85,9 @@ const MOST_AT_ONCE = 10_000
  * gives the same rows whatever the clock did. Gives whether there is more to let go of.
  */
 export function dropExpired(state: State, now: number): Decision<Event, boolean> {
+  const { waiting, sessions, consents, approvals, grants, codes, tokens } = state
   const due = new Map<number, number>()
-  for (const table of [state.clients, state.sessions, state.consents, state.grants, state.codes, state.tokens])
+  for (const table of [waiting, sessions, consents, approvals, grants, codes, tokens])
     for (const minute of table.valuesOf('minute')) {
       const ends = (Number(minute) + 1) * 60_000
       if (ends <= now) due.set(ends, (due.get(ends) ?? 0) + table.countBy('minute', minute))

@@ -26,6 +26,8 @@ export type GrantEvent =
   | { type: 'TokenIssued'; data: { code: string; resource: string | null; grantExpiresAt: number } & Ids & Pair }
   | { type: 'TokenRefreshed'; data: { from: string } & Ids & Pair }
   | { type: 'TokenReplayed'; data: { refresh: string } & Ids }
+  /** A sibling that had lost was shown. It hurts nobody, but whoever shows it may be the one who was robbed. */
+  | { type: 'TokenRefused'; data: { refresh: string } & Ids }
   /** `access`: only that access token ended; `null`: the whole grant did. */
   | { type: 'TokenRevoked'; data: { access: string | null } & Ids }
 
@@ -49,6 +51,8 @@ type Refresh = {
   rotatedAt?: number
   /** One of its successors has been used: from then on, showing it again is a replay. */
   spent?: boolean
+  /** A sibling was used before it. */
+  lost?: boolean
 }
 export type Grants = {
   readonly codes: Table<Readonly<Code>, 'user' | 'client' | 'grant' | 'minute'>
@@ -94,12 +98,15 @@ function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pai
   tokens.set(pair.refresh, parent === undefined ? refresh : { ...refresh, parent })
 }
 
-/** The first successor to be used becomes the lineage: its siblings go, and its parent is spent. */
+/** The first successor to be used becomes the lineage: its siblings have lost, and its parent is spent. */
 function settleLineage({ tokens }: Grants, used: string, parent: string | undefined): void {
   if (parent === undefined) return
   const before = tokens.get(parent)
   if (before?.kind === 'refresh') tokens.set(parent, { ...before, spent: true })
-  for (const sibling of tokens.keysBy('parent', parent)) if (sibling !== used) tokens.delete(sibling)
+  for (const key of tokens.keysBy('parent', parent)) {
+    const sibling = tokens.get(key)!
+    if (key !== used && sibling.kind === 'refresh') tokens.set(key, { ...sibling, lost: true })
+  }
 }
 
 type Ends =
@@ -125,6 +132,7 @@ export const on: On<Grants, GrantEvent | Ends> = {
     addPair(rows, data, data.from)
   },
   TokenReplayed: (rows, { data }) => endGrant(rows, data.grant),
+  TokenRefused: ({ tokens }, { data }) => tokens.delete(data.refresh),
   TokenRevoked: (rows, { data }) =>
     data.access === null ? endGrant(rows, data.grant) : rows.tokens.delete(data.access),
   UserRevoked: (rows, { data }) => endAllOf(rows, 'user', data.user),
@@ -149,6 +157,8 @@ export const says: Says<GrantEvent> = {
   TokenRefreshed: ({ data }, names) => `refreshed the tokens for ${names.user(data.user)}`,
   TokenReplayed: ({ data }, names) =>
     `showed a used refresh token of ${names.user(data.user)} again: all tokens of that grant were ended`,
+  TokenRefused: ({ data }, names) =>
+    `showed a refresh token of ${names.user(data.user)} after another that was given for the same: refused`,
   TokenRevoked: ({ data }, names) =>
     data.access === null
       ? `ended what ${names.client(data.client)} was given for ${names.user(data.user)}`
@@ -180,6 +190,16 @@ export type Redeem = Made & {
   refreshMaxTtlMs: number
 }
 
+/** How many connections an app may have to one user, as one has for each of its GPTs; the oldest gives way. */
+const MAX_CONNECTIONS = 100
+
+function givingWay({ grants }: Grants, user: string, client: string): GrantEvent[] {
+  const held = grants.keysBy('user', user).filter((id) => grants.get(id)!.client === client)
+  if (held.length < MAX_CONNECTIONS) return []
+  const grant = held.sort()[0]! // Ids are ULIDs: the smallest is the oldest.
+  return [{ type: 'TokenRevoked', data: { access: null, grant, user, client } }]
+}
+
 /** RFC 6749 §4.1.3 with RFC 7636 §4.6. Only a redemption consumes the code; only a replay ends what it gave. */
 export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<GrantEvent, Given> {
   const code = rows.codes.get(input.code)
@@ -197,10 +217,9 @@ export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<G
   if (input.resource !== undefined && input.resource !== resource) return refuse('resource_mismatch')
   const grantExpiresAt = now + input.refreshMaxTtlMs
   const pair = pairUntil(input, scope, grantExpiresAt, now)
-  return accept(
-    [{ type: 'TokenIssued', data: { code: input.code, grant, user, client, resource, grantExpiresAt, ...pair } }],
-    { scope, accessExpiresAt: pair.accessExpiresAt, now },
-  )
+  const data = { code: input.code, grant, user, client, resource, grantExpiresAt, ...pair }
+  const given = { scope, accessExpiresAt: pair.accessExpiresAt, now }
+  return accept([...givingWay(rows, user, client), { type: 'TokenIssued', data }], given)
 }
 
 /** For so long after its first use a refresh token may be used again: parallel refreshes are ordinary, not theft. */
@@ -223,6 +242,8 @@ export function refreshTokens(rows: Grants, input: RefreshInput, now: number): D
   if (now >= token.expiresAt || now >= grant.expiresAt) return refuse('refresh_expired')
   if (isUsedUp(token, now))
     return refuse<GrantEvent>('refresh_replayed', { type: 'TokenReplayed', data: { refresh: input.from, ...ids } })
+  if (token.lost)
+    return refuse<GrantEvent>('refresh_lost', { type: 'TokenRefused', data: { refresh: input.from, ...ids } })
   if (input.resource !== undefined && input.resource !== grant.resource) return refuse('resource_mismatch')
   const scope = narrower(input.scope, grant.scope)
   if (scope === undefined) return refuse('scope_invalid')
@@ -268,6 +289,10 @@ export type Introspected = {
   readonly resource: string | null
 }
 
+/** For whom a token was given, whatever has become of it. */
+export const userOf = ({ tokens, grants }: Grants, token: string): string | undefined =>
+  grants.get(tokens.get(token)?.grant ?? '')?.user
+
 /** A token that could be used now, and is that client's; nothing else is told of any (RFC 7662 §2.2, §4). */
 export function introspect(
   rows: Grants & Users,
@@ -278,7 +303,7 @@ export function introspect(
   const grant = found === undefined ? undefined : rows.grants.get(found.grant)
   if (found === undefined || grant?.client !== client || !rows.users.get(grant.user)?.active) return undefined
   const expiresAt = Math.min(found.expiresAt, grant.expiresAt)
-  if (now >= expiresAt || (found.kind === 'refresh' && isUsedUp(found, now))) return undefined
+  if (now >= expiresAt || (found.kind === 'refresh' && (found.lost || isUsedUp(found, now)))) return undefined
   const scope = found.kind === 'access' ? found.scope : grant.scope
   return { kind: found.kind, user: grant.user, scope, expiresAt, resource: grant.resource }
 }

@@ -1,11 +1,13 @@
 /** Lists: whose to-dos a path names. A user's own; or, where nobody signs in, any name, each a list of its own. */
 import { accept, type Decision, type On, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
-import { addTodo, type TodoEvent, type Todos } from './todos.ts'
+import { addTodo, type Most, type TodoEvent, type Todos } from './todos.ts'
 import { userKeyName } from './users.ts'
 
 /** In the events of its to-dos a list stands where a user would. Its name may be somebody's, so it is personal. */
-export type ListEvent = { type: 'ListOpened'; data: { user: string }; personal: { name: string } }
+export type ListEvent =
+  | { type: 'ListOpened'; data: { user: string }; personal: { name: string } }
+  | { type: 'ListErased'; data: { user: string } }
 
 type List = { readonly sealed: Sealed<{ name: string }>; readonly createdAt: string }
 export type Lists = { readonly lists: Table<List, 'name'> }
@@ -16,10 +18,12 @@ export const tables = (sight: Sight): Lists => ({
 
 export const on: On<Lists, ListEvent> = {
   ListOpened: ({ lists }, { at, sealed, data }) => lists.set(data.user, { sealed, createdAt: at }),
+  ListErased: ({ lists }, { data }) => lists.delete(data.user),
 }
 
 export const says: Says<ListEvent> = {
   ListOpened: ({ sealed }) => `began the list “${sealed.open?.name ?? 'that has been erased'}”`,
+  ListErased: ({ data }, names) => `erased the list ${names.user(data.user)}: nobody can read what was on it any more`,
 }
 
 /** Whose to-dos: a user's by id, or a list's by name, in any case. */
@@ -32,10 +36,17 @@ export const ownerId = ({ lists }: Lists, owner: Owner): string | undefined =>
 /** The name of a list, for people to read. */
 export const listNameOf = ({ lists }: Lists, id: string): string | undefined => lists.get(id)?.sealed.open?.name
 
+/** Takes away a list's key and rows, as `eraseUser` does a user's. Refuses `user_unknown`. */
+export function eraseList(rows: Lists, name: string): Decision<ListEvent> {
+  const user = ownerId(rows, { list: name.trim() })
+  if (user === undefined) return refuse('user_unknown')
+  return accept([{ type: 'ListErased', data: { user } }], undefined, { [userKeyName(user)]: undefined })
+}
+
 /** How many lists there may be where anybody may begin one. */
 const MAX_LISTS = 10_000
 
-type Add = { owner: Owner; todo: string; text: string; maxOpen: number; list: { id: string; key: string } }
+type Add = { owner: Owner; todo: string; text: string; most: Most; list: { id: string; key: string } }
 
 /**
  * Adds to a list, and begins it first where it is not there: `list` is what it is then.

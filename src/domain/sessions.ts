@@ -74,7 +74,18 @@ export function signIn(rows: Users & Sessions, input: SignIn, now: number): Deci
     return fail({ user: user.id, cause: 'wrong_password' })
   if (!user.active) return fail({ user: user.id, cause: 'revoked_user' })
   const data = { user: user.id, session: input.session, expiresAt: now + input.sessionTtlMs }
-  return accept<SessionEvent, undefined>([...ending(rows, input.before), { type: 'SignedIn', data }], undefined)
+  const ends = [...new Set([input.before, givingWay(rows, user.id)])].flatMap((session) => ending(rows, session))
+  return accept<SessionEvent, undefined>([...ends, { type: 'SignedIn', data }], undefined)
+}
+
+/** In how many browsers somebody may be signed in at once; the oldest sign-in gives way. */
+const MAX_SESSIONS = 50
+
+function givingWay({ sessions }: Sessions, user: string): string | undefined {
+  const held = sessions.keysBy('user', user)
+  if (held.length < MAX_SESSIONS) return undefined
+  const since = (session: string): string => sessions.get(session)!.createdAt
+  return held.reduce((oldest, session) => (since(session) < since(oldest) ? session : oldest))
 }
 
 const fail = (data: Extract<SessionEvent, { type: 'SignInFailed' }>['data']): Decision<SessionEvent> =>

@@ -18,6 +18,8 @@ export type Trace = { readonly ip?: string; readonly agent?: string }
 /** Personal text, sealed at rest under its user's key and opened when first read; `undefined` once that key is erased. */
 export interface Sealed<T extends object> {
   readonly open: T | undefined
+  /** What it takes as it is kept, in characters. */
+  readonly size: number
 }
 
 /** A fact as a decision drafts it. Numbers in `data` are integers; personal text stands only in `personal`. */
@@ -80,6 +82,7 @@ export type Reason =
   | 'route_unknown'
   | 'method_not_allowed'
   | 'form_foreign'
+  | 'origin_foreign'
   | 'book_unavailable'
   | 'rate_limited'
   | 'deadline_passed'
@@ -89,6 +92,7 @@ export type Reason =
   | 'email_invalid'
   | 'email_taken'
   | 'password_length'
+  | 'password_common'
   | 'credentials_wrong'
   | 'signup_closed'
   | 'session_ended'
@@ -108,6 +112,9 @@ export type Reason =
   | 'redirect_invalid'
   | 'redirect_unregistered'
   | 'redirect_waiting'
+  | 'redirects_waiting_too_many'
+  | 'redirect_unknown'
+  | 'redirect_from_settings'
   | 'redirect_already_allowed'
   // consents, codes and tokens
   | 'consent_unknown'
@@ -132,6 +139,7 @@ export type Reason =
   | 'refresh_unknown'
   | 'refresh_expired'
   | 'refresh_replayed'
+  | 'refresh_lost'
   | 'grant_unknown'
   // bearers
   | 'token_missing'
@@ -146,6 +154,7 @@ export type Reason =
   | 'list_invalid'
   | 'list_foreign'
   | 'list_full'
+  | 'lists_full'
   | 'todo_text_invalid'
   | 'todo_too_long'
   | 'todo_index_invalid'

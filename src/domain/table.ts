@@ -17,6 +17,9 @@ export class Table<V extends object, I extends string = never> {
   readonly #values = new Map<string, readonly (string | undefined)[]>()
   readonly #indexes: ReadonlyMap<I, Index<V>>
   readonly #sight: Sight
+  readonly #sizeOf: (row: V) => number
+  /** What the rows take: all of them under '', and those with a value under `index NUL value`. */
+  readonly #sizes = new Map<string, number>()
   /** Rows changed since the last batch began, and rows of that batch while it is written: what they were before. */
   #gathering = new Map<string, V | undefined>()
   #writing = new Map<string, V | undefined>()
@@ -24,9 +27,17 @@ export class Table<V extends object, I extends string = never> {
   #gatheringEntries = new Set<string>()
   #writingEntries = new Set<string>()
 
-  /** @param indexes name → the value a row is found by; a row whose value is `undefined` is not in that index. */
-  constructor(sight: Sight, indexes: { readonly [N in I]: (row: V) => string | undefined }) {
+  /**
+   * @param indexes name → the value a row is found by; a row whose value is `undefined` is not in that index
+   * @param sizeOf what a row takes, where that is asked for; it never changes
+   */
+  constructor(
+    sight: Sight,
+    indexes: { readonly [N in I]: (row: V) => string | undefined },
+    sizeOf: (row: V) => number = () => 0,
+  ) {
     this.#sight = sight
+    this.#sizeOf = sizeOf
     const entries = Object.entries(indexes) as [I, (row: V) => string | undefined][]
     this.#indexes = new Map(entries.map(([name, of]) => [name, { of, keys: new Map() }]))
   }
@@ -50,6 +61,17 @@ export class Table<V extends object, I extends string = never> {
   countBy(index: I, value: string): number {
     this.#meet(this.#gatheringEntries, this.#writingEntries, `${index}\0${value}`)
     return this.#indexes.get(index)!.keys.get(value)?.size ?? 0
+  }
+
+  /** What the rows with that value take. */
+  sizeBy(index: I, value: string): number {
+    this.#meet(this.#gatheringEntries, this.#writingEntries, `${index}\0${value}`)
+    return this.#sizes.get(`${index}\0${value}`) ?? 0
+  }
+
+  /** What all rows take. Counts as having met none of them: it is no more than a bound. */
+  get totalSize(): number {
+    return this.#sizes.get('') ?? 0
   }
 
   /** Every value that a row has, in no order. Counts as having met none of the rows. */
@@ -131,20 +153,34 @@ export class Table<V extends object, I extends string = never> {
     const before = this.#rows.get(key)
     if (row === undefined) this.#rows.delete(key)
     else this.#rows.set(key, row)
+    const [sizeBefore, size] = [
+      before === undefined ? 0 : this.#sizeOf(before),
+      row === undefined ? 0 : this.#sizeOf(row),
+    ]
+    this.#grow('', size - sizeBefore)
     if (this.#indexes.size === 0) return before
     const had = this.#values.get(key)
     const has = row === undefined ? undefined : Array.from(this.#indexes.values(), ({ of }) => of(row))
     if (has === undefined) this.#values.delete(key)
     else this.#values.set(key, has)
     let i = 0
-    for (const { keys } of this.#indexes.values()) {
+    for (const [name, { keys }] of this.#indexes) {
       const [was, is] = [had?.[i], has?.[i]]
       i++
+      if (sizeBefore > 0 && was !== undefined) this.#grow(`${name}\0${was}`, -sizeBefore)
+      if (size > 0 && is !== undefined) this.#grow(`${name}\0${is}`, size)
       if (was === is) continue
       if (was !== undefined) removeKey(keys, was, key)
       if (is !== undefined) addKey(keys, is, key)
     }
     return before
+  }
+
+  #grow(what: string, by: number): void {
+    if (by === 0) return
+    const size = (this.#sizes.get(what) ?? 0) + by
+    if (size === 0) this.#sizes.delete(what)
+    else this.#sizes.set(what, size)
   }
 
   #meet(gathering: Unwritten, writing: Unwritten, what: string): void {

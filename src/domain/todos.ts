@@ -1,4 +1,5 @@
 /** To-dos: each user's list, in the order in which it was written. */
+import type { ListEvent } from './lists.ts'
 import { accept, type Decision, type Names, type On, type Recorded, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
@@ -17,15 +18,16 @@ export type Todo = {
 export type Todos = { readonly todos: Table<Todo, 'user'> }
 
 export const tables = (sight: Sight): Todos => ({
-  todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }),
+  todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }, (todo) => todo.sealed.size),
 })
 
-type Ends = Extract<UserEvent, { type: 'UserErased' }>
+type Ends = Extract<UserEvent, { type: 'UserErased' }> | Extract<ListEvent, { type: 'ListErased' }>
 export const on: On<Todos, TodoEvent | Ends> = {
   TodoAdded: ({ todos }, { seq, at, sealed, data: { todo, user } }) =>
     todos.set(todo, { user, seq, sealed, createdAt: at }),
   TodoDeleted: ({ todos }, { data }) => todos.delete(data.todo),
   UserErased: ({ todos }, { data }) => todos.deleteBy('user', data.user),
+  ListErased: ({ todos }, { data }) => todos.deleteBy('user', data.user),
 }
 
 const quoted = (sealed: Sealed<{ text: string }>): string =>
@@ -68,15 +70,19 @@ const ordered = (todos: Todos['todos'], user: string): [string, Todo][] =>
     .map((id): [string, Todo] => [id, todos.get(id)!])
     .sort(([, a], [, b]) => a.seq - b.seq)
 
-type Add = { user: string; todo: string; text: string; maxOpen: number }
+/** How many to-dos a list may hold, and what those of one list, and of all lists, may take (`Sealed.size`). */
+export type Most = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
+type Add = { user: string; todo: string; text: string; most: Most }
 
-/** Refuses `todo_text_invalid`, `todo_too_long`, `list_full`. Gives the new to-do's index. */
-export function addTodo({ todos }: Todos, { user, todo, text, maxOpen }: Add): Decision<TodoEvent, number> {
+/** Refuses `todo_text_invalid`, `todo_too_long`, `list_full`, `lists_full`. Gives the new to-do's index. */
+export function addTodo({ todos }: Todos, { user, todo, text, most }: Add): Decision<TodoEvent, number> {
   // Lone surrogates have no UTF-8 form, so a text with one could not be proved (RFC 8785 §3.2.2.2).
   if (text.trim() === '' || !text.isWellFormed()) return refuse('todo_text_invalid')
   if (text.length > MAX_TEXT_LENGTH && [...text].length > MAX_TEXT_LENGTH) return refuse('todo_too_long')
   const index = todos.countBy('user', user)
-  if (index >= maxOpen) return refuse('list_full')
+  if (index >= most.open || todos.sizeBy('user', user) >= most.size) return refuse('list_full')
+  // All of it is held in memory, whoever wrote it.
+  if (todos.totalSize >= most.sizeOfAll) return refuse('lists_full')
   return accept([{ type: 'TodoAdded', data: { todo, user }, personal: { text } }], index)
 }
 

@@ -41,10 +41,11 @@ export function tellingOf(event: Recorded<Event>, state: State): string {
   return [who, what, through, ...Object.values(open ?? {})].join('\n')
 }
 
+/** A username has no blank, and everything else here has one: so nobody can take the name of what is no user. */
 function nameOf({ kind, id }: Actor, state: State): string {
   if (kind === 'user') return usernameOf(state, id)
-  if (kind === 'client') return state.clients.get(id)?.name ?? (id === THE_SERVICE ? 'the service' : id)
-  return { operator: 'the operator', system: 'Daybook', anonymous: 'somebody' }[kind]
+  if (kind === 'client') return id === THE_SERVICE ? 'the service' : `the app ${state.clients.get(id)?.name ?? id}`
+  return { operator: 'the operator', system: 'Daybook itself', anonymous: 'somebody unknown' }[kind]
 }
 
 const ULID = /^[\dA-HJKMNP-TV-Z]{26}$/i

@@ -196,10 +196,10 @@ const securityHeaders = ({ settings }: Deps): Middleware =>
       directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"], formAction: ["'none'"] },
     },
     frameguard: { action: 'deny' },
-    // The client that opened our page in a window must find that window again after the redirect.
+    // Pages set it, except where another origin's window waits for the answer.
     crossOriginOpenerPolicy: false,
-    // The logo and the documents are for other origins; who may read the rest is said by CORS.
-    crossOriginResourcePolicy: { policy: 'cross-origin' },
+    // The plugin's documents say otherwise; who may read the API is said by CORS.
+    crossOriginResourcePolicy: { policy: 'same-origin' },
     strictTransportSecurity: settings.publicUrl.startsWith('https:')
       ? { maxAge: 31_536_000, includeSubDomains: false }
       : false,

@@ -9,14 +9,16 @@ import { isUsername, type User } from '../domain/users.ts'
 import { type By, Refused } from '../ledger/ledger.ts'
 import { bearerToken, inNameOf, requireBearer } from './bearer.ts'
 import { byAddress } from './limits.ts'
-import { ANONYMOUS, by } from './origin.ts'
+import { ANONYMOUS, by, isOwnHost } from './origin.ts'
 import { digest } from './secrets.ts'
-import type { AuthMode, Deps } from './settings.ts'
+import type { AuthMode, Deps, Settings } from './settings.ts'
 
 /** Somebody who may speak, and whose list the path names. */
 export type Caller = {
   readonly owner: Owner
   readonly by: By
+  /** By whom limits count what they do. */
+  readonly countsAs: string
   /**
    * A decision in their name. Between their authentication and the decision time passed, and what was revoked meanwhile
    * must not act any more: so they are authenticated again in the same turn.
@@ -27,7 +29,7 @@ export type Caller = {
 }
 
 /** @param name of the list, as it stands in the path @param scope what they must be allowed, where there are scopes */
-type Door = (ctx: Context, deps: Deps, name: string, scope: string) => Promise<Caller>
+type Door = (ctx: Context, deps: Deps, name: string, scope: string) => Promise<Omit<Caller, 'countsAs'>>
 
 const doors: { readonly [M in AuthMode]: Door } = {
   async oauth(ctx, deps, name, scope) {
@@ -54,7 +56,8 @@ const doors: { readonly [M in AuthMode]: Door } = {
     return { owner: anyList(name), by: by(ctx, service), deciding }
   },
 
-  async none(ctx, _deps, name) {
+  async none(ctx, { settings }, name) {
+    requireOwnOrigin(ctx, settings)
     return { owner: anyList(name), by: by(ctx, ANONYMOUS), deciding: (decide) => decide }
   },
 }
@@ -65,13 +68,24 @@ export async function requireCaller(ctx: Context, deps: Deps, scope: string): Pr
   try {
     const caller = await doors[settings.authMode](ctx, deps, String(ctx.params.username), scope)
     const { owner } = caller
-    const who = settings.authMode === 'none' ? byAddress(ctx) : 'user' in owner ? owner.user : owner.list.toLowerCase()
-    await limits.take(ctx, 'api', who)
-    return caller
+    const name = 'user' in owner ? owner.user : owner.list.toLowerCase()
+    const countsAs = settings.authMode === 'none' ? byAddress(ctx) : name
+    await limits.take(ctx, 'api', countsAs)
+    return { ...caller, countsAs }
   } catch (error) {
     if (error instanceof Refused && error.reason === 'token_unknown') await limits.take(ctx, 'failed', byAddress(ctx))
     throw error
   }
+}
+
+/**
+ * Nothing else keeps a web page out that somebody on this network looks at.
+ * @throws {Refused} `origin_foreign`
+ */
+function requireOwnOrigin(ctx: Context, { publicUrl, corsOrigins }: Settings): void {
+  const origin = ctx.get('origin')
+  const isKnown = origin === '' || origin === publicUrl || corsOrigins.includes(origin)
+  if (!isKnown || !isOwnHost(ctx, publicUrl)) throw new Refused('origin_foreign')
 }
 
 /** The caller's own list, by name, `me` or `global`. Anybody else's is told apart from nothing. */

@@ -4,6 +4,7 @@ import type { Context } from 'koa'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { tablesOf } from '../domain/domain.ts'
 import { Refused } from '../ledger/ledger.ts'
+import { isLoopbackHost, namedHost } from './origin.ts'
 import { signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
 
@@ -41,9 +42,11 @@ export function healthRoutes(deps: Deps): Router {
 
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1)$/
 
-/** Asked on this machine, and not through a proxy that stands on it. */
+/** Asked on this machine, by a name of this machine, and not through a proxy that stands on it. */
 const isLocal = (ctx: Context): boolean =>
-  LOOPBACK.test(ctx.request.ip) && !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
+  LOOPBACK.test(ctx.request.ip) &&
+  isLoopbackHost(namedHost(ctx) ?? '') &&
+  !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
 
 function bookMetrics({ ledger, limits }: Deps): Registry {
   const registry = new Registry()

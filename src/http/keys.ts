@@ -28,6 +28,7 @@ export function keyRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const { visitor, fields } = await ownForm(ctx, deps)
     const label = (fields.get('label') ?? '').trim()
+    await deps.limits.take(ctx, 'account', visitor.user.id)
     const secret = newSecret('dbk')
     const key = newId(ledger.now())
     const username = await ledger.read((state) => usernameOf(state, visitor.user.id))

@@ -10,10 +10,15 @@ export const LIMITS = {
   sign_in: 'wrong passwords for one account',
   sign_in_address: 'wrong passwords from one address',
   sign_up: 'new accounts from one address',
+  sign_ups: 'new accounts from everywhere',
+  account: 'sign-ins, connections and new keys of one account',
   authorize: 'authorization requests from one address',
-  token: 'token requests of one app',
+  waiting: 'new callbacks for the operator to allow from one address',
+  token: 'token requests of one app; of a public one, from one address',
+  refresh: 'refreshes of one app for one user',
   failed: 'wrong credentials of apps and programs from one address',
   api: 'API calls of one user, list or, where nobody signs in, address',
+  write: 'changes by one user, list or address; of a longer text, each 1,024 bytes count',
 } as const
 export type LimitName = keyof typeof LIMITS
 /** So many in each window. */
@@ -38,14 +43,14 @@ export class Limits {
   }
 
   /**
-   * Counts one, and says in the answer how many are left (draft-ietf-httpapi-ratelimit-headers).
+   * Counts one, or more, and says in the answer how many are left (draft-ietf-httpapi-ratelimit-headers).
    * @throws {Refused} `rate_limited`, with `Retry-After`, where there were as many as there may be
    */
-  async take(ctx: Context, name: LimitName, key: string): Promise<void> {
+  async take(ctx: Context, name: LimitName, key: string, count = 1): Promise<void> {
     const counter = this.#counters.get(name)
     if (counter === undefined) return
     try {
-      tell(ctx, name, counter.limit, await counter.limiter.consume(key))
+      tell(ctx, name, counter.limit, await counter.limiter.consume(key, count))
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error
       counter.refused++
@@ -69,8 +74,14 @@ export class Limits {
 const secondsOf = ({ msBeforeNext }: RateLimiterRes): number => Math.max(1, Math.ceil(msBeforeNext / 1000))
 
 function tell(ctx: Context, name: LimitName, { most, windowMs }: Limit, found: RateLimiterRes): void {
-  ctx.set('RateLimit-Policy', `"${name}";q=${most};w=${Math.round(windowMs / 1000)}`)
-  ctx.set('RateLimit', `"${name}";r=${Math.max(0, found.remainingPoints)};t=${secondsOf(found)}`)
+  add(ctx, 'RateLimit-Policy', `"${name}";q=${most};w=${Math.round(windowMs / 1000)}`)
+  add(ctx, 'RateLimit', `"${name}";r=${Math.max(0, found.remainingPoints)};t=${secondsOf(found)}`)
+}
+
+/** To a list, as these fields are (RFC 9651 §3.1). */
+const add = (ctx: Context, name: string, item: string): void => {
+  const before = ctx.response.get(name) as string | undefined
+  ctx.set(name, before ? `${before}, ${item}` : item)
 }
 
 /** Whom an address stands for: of IPv6 the network, since one customer has 2^64 addresses. */

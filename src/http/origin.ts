@@ -38,6 +38,24 @@ export function clientAddress(socket: string | undefined, forwarded: string, tru
   return address
 }
 
+/** The host that a request names, as a URL has it; `undefined` where there is none, or it is none. */
+export function namedHost(ctx: Context): string | undefined {
+  const url = `http://${ctx.get('host')}`
+  return URL.canParse(url) ? new URL(url).hostname : undefined
+}
+
+/**
+ * May a web page have sent this? A page can reach whatever its reader's browser reaches, under a name of its own that it
+ * makes point there (DNS rebinding): so a name must be ours. An address cannot be made to point elsewhere.
+ */
+export const isOwnHost = (ctx: Context, publicUrl: string): boolean => {
+  const host = namedHost(ctx)
+  return host === undefined || isLoopbackHost(host) || isAddress(host) || host === new URL(publicUrl).hostname
+}
+
+const isAddress = (host: string): boolean => isIP(host.replace(/^\[|\]$/g, '')) !== 0
+export const isLoopbackHost = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(host)
+
 /** An IPv4 address that came over an IPv6 socket is the IPv4 address. */
 const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
 

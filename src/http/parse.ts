@@ -27,7 +27,13 @@ const MEDIA_TYPE = /^$|^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"]
 
 /** Reads a body of JSON or form, at most so large, in UTF-8, sent as it is. */
 export const parseBody: Middleware = (ctx, next) => {
-  const hasBody = ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length') || 0) > 0
+  const coding = ctx.get('transfer-encoding').toLowerCase()
+  // RFC 9112 §6.1: of a coding that is not understood, it is not known where the body ends.
+  if (!['', 'chunked'].includes(coding)) {
+    ctx.set('Connection', 'close')
+    throw new Refused('request_malformed')
+  }
+  const hasBody = coding !== '' || Number(ctx.get('content-length') || 0) > 0
   if (!hasBody) return next()
   const charset = ctx.request.charset.toLowerCase()
   if (!MEDIA_TYPE.test(ctx.get('content-type'))) throw new Refused('media_type_unsupported')

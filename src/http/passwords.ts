@@ -7,6 +7,20 @@ export const isPassword = (text: string): boolean => !isTooLong(text) && lengthO
 export const isTooLong = (text: string): boolean => text.length > 2048 || lengthOf(text) > 1024
 const lengthOf = (text: string): number => [...text].length
 
+/** So many are looked at of those that are long enough (OWASP ASVS 6.2.4: "at least the top 3000"). */
+const COMMON = 3000
+let common: ReadonlySet<string> | undefined
+
+/** Is it among those that are tried first: the most common ones, or one of the account's own names? In any case. */
+export async function isCommonPassword(text: string, names: readonly string[]): Promise<boolean> {
+  if (common === undefined) {
+    const { dictionary } = await import('@zxcvbn-ts/language-common')
+    common = new Set(dictionary['passwords-common'].filter(isPassword).slice(0, COMMON))
+  }
+  const plain = text.toLowerCase()
+  return common.has(plain) || names.some((name) => name.toLowerCase() === plain)
+}
+
 /** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
 const COST = { memory: 19_456, passes: 2, parallelism: 1, tagLength: 32 }
 const run = promisify(argon2)

@@ -1,6 +1,7 @@
 /** Pages for people: home, sign in, sign up, sign out. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
+import type { State } from '../domain/domain.ts'
 import { signIn, signOut } from '../domain/sessions.ts'
 import type { Reason } from '../domain/shape.ts'
 import { openTodos } from '../domain/todos.ts'
@@ -18,7 +19,7 @@ import { seeOther, sendPage } from './pages/layout.ts'
 import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
-import { hashPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
+import { hashPassword, isCommonPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
 import {
   clearSession,
   newSession,
@@ -30,6 +31,15 @@ import {
   tokenFor,
 } from './session.ts'
 import { type Deps, isForUsers } from './settings.ts'
+
+/** How many to-dos the first page shows at once. */
+const ON_A_PAGE = 100
+
+function todosOnPage(state: State, user: string, from: number): string[] {
+  const texts: string[] = []
+  for (const { text } of openTodos(state, user, from)) if (texts.push(text) === ON_A_PAGE) break
+  return texts
+}
 
 export function peopleRoutes(deps: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
@@ -52,12 +62,15 @@ function addHome(router: Router, deps: Deps): void {
   router.get('/', async (ctx) => {
     const visitor = await signedIn(ctx, deps)
     if (visitor === undefined) return sendPage(ctx, homePage({ ...settings, canSignUp: canSignUp(deps) }))
-    const [username, todos] = await ledger.read((state) => [
+    const from = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
+    const [username, todos, count] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
-      [...openTodos(state, visitor.user.id)].map((todo) => todo.text),
+      todosOnPage(state, visitor.user.id, from),
+      state.todos.countBy('user', visitor.user.id),
     ])
+    const next = from + todos.length < count ? from + todos.length : undefined
     const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
-    return sendPage(ctx, signedInHomePage({ ...settings, username, todos, signOutToken }))
+    return sendPage(ctx, signedInHomePage({ ...settings, username, todos, from, count, next, signOutToken }))
   })
 }
 
@@ -122,6 +135,7 @@ function addSignUp(router: Router, deps: Deps): void {
     if (malformed.length > 0) return again(Object.assign({}, ...malformed.map(signUpErrors)), 400)
     try {
       await deps.limits.take(ctx, 'sign_up', byAddress(ctx))
+      await deps.limits.take(ctx, 'sign_ups', '')
       const who = by(ctx, ANONYMOUS)
       const user = await addUser(ledger, who, { username, email: email || undefined, password, admin: false })
       await startSession(ctx, deps, user)
@@ -160,7 +174,7 @@ function signUpErrors(reason: Reason): FieldErrors | undefined {
   const text = sentence(reason)
   if (reason === 'username_invalid' || reason === 'username_taken') return { username: text }
   if (reason === 'email_invalid' || reason === 'email_taken') return { email: text }
-  if (reason === 'password_length') return { password: text }
+  if (reason === 'password_length' || reason === 'password_common') return { password: text }
   return undefined
 }
 
@@ -168,11 +182,12 @@ type NewUser = { username: string; email: string | undefined; password: string; 
 
 /**
  * Registers a user; gives their id.
- * @throws {Refused} `password_length`, and as `registerUser` does
+ * @throws {Refused} `password_length`, `password_common`, and as `registerUser` does
  */
 export async function addUser(ledger: Ledger, who: ReturnType<typeof by>, input: NewUser): Promise<string> {
   const { username, email, password, admin } = input
   if (!isPassword(password)) throw new Refused('password_length')
+  if (await isCommonPassword(password, [username, email ?? ''])) throw new Refused('password_common')
   const user = newId(ledger.now())
   const passwordHash = await hashPassword(password)
   await ledger.transact(who, (state) =>
@@ -198,6 +213,7 @@ async function signInWith(ctx: Context, deps: Deps, identifier: string, password
   await limits.take(ctx, 'sign_in_address', address)
   await limits.take(ctx, 'sign_in', account)
   const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
+  if (passwordRight && user !== undefined) await limits.take(ctx, 'account', user.id)
   await beginSession(ctx, deps, { user: user?.id, passwordRight, passwordChanges: user?.passwordChanges ?? 0 })
   await limits.giveBack('sign_in_address', address)
   await limits.giveBack('sign_in', account)

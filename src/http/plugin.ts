@@ -29,6 +29,7 @@ export function pluginRoutes({ settings }: Deps): Router {
     router.get(path, (ctx) => {
       ctx.type = type
       ctx.etag = etag
+      ctx.set('Cross-Origin-Resource-Policy', 'cross-origin') // ChatGPT's pages show the logo.
       // Kept for five minutes, then asked for again: a new verification token or URL has to be seen soon.
       ctx.set('Cache-Control', 'public, max-age=300')
       ctx.status = 200

@@ -20,6 +20,9 @@ export type Settings = {
   readonly corsOrigins: readonly string[]
   readonly signup: 'open' | 'closed'
   readonly maxOpenTodos: number
+  /** What the open to-dos of one list, and of all lists, may take: characters as sealed. */
+  readonly maxListSize: number
+  readonly maxListsSize: number
   readonly codeTtlMs: number
   readonly accessTtlMs: number
   readonly refreshIdleTtlMs: number

@@ -16,7 +16,8 @@ import type { Deps } from './settings.ts'
 const MAX_ANSWER_CHARACTERS = 90_000
 
 export function todoRoutes(deps: Deps): Router {
-  const { ledger, settings } = deps
+  const { ledger, limits, settings } = deps
+  const most = { open: settings.maxOpenTodos, size: settings.maxListSize, sizeOfAll: settings.maxListsSize }
   const router = new Router({ sensitive: true, strict: true })
   const path = '/todos/:username'
 
@@ -29,12 +30,13 @@ export function todoRoutes(deps: Deps): Router {
   })
 
   router.post(path, async (ctx) => {
-    const { owner, by, deciding } = await requireCaller(ctx, deps, 'todos:write')
+    const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
     const { todo: text } = jsonObject(ctx)
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
+    await limits.take(ctx, 'write', countsAs, Math.ceil(Buffer.byteLength(text) / 1024))
     const id = newId(ledger.now())
     const list = { id: newId(ledger.now()), key: newKey() }
-    const input = { owner, list, todo: id, text, maxOpen: settings.maxOpenTodos }
+    const input = { owner, list, todo: id, text, most }
     const index = await ledger.transact(
       by,
       deciding((state) => addTo(state, input)),
@@ -43,7 +45,8 @@ export function todoRoutes(deps: Deps): Router {
   })
 
   router.delete(path, async (ctx) => {
-    const { owner, by, deciding } = await requireCaller(ctx, deps, 'todos:write')
+    const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
+    await limits.take(ctx, 'write', countsAs)
     const { todo_idx: index, todo: text } = jsonObject(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')

@@ -95,6 +95,10 @@ export class SealedText<T extends object> implements Sealed<T> {
     return this.#opened
   }
 
+  get size(): number {
+    return this.sealed.blob.length
+  }
+
   toJSON(): SealedBlob {
     return this.sealed
   }

@@ -18,9 +18,9 @@ for (const way of WAYS) {
       [
         [5, 'UserRevoked', 'the operator', 'revoked alice: sessions, codes, tokens and keys ended'],
         [4, 'UserRegistered', 'the operator', 'registered the account alice'],
-        [3, 'RedirectUriAllowed', 'Daybook', rows[2]!.what],
-        [2, 'ClientRegistered', 'Daybook', `registered the client ChatGPT as ${CHATGPT_ID}`],
-        [1, 'BookOpened', 'Daybook', rows[4]!.what],
+        [3, 'RedirectUriAllowed', 'Daybook itself', rows[2]!.what],
+        [2, 'ClientRegistered', 'Daybook itself', `registered the client ChatGPT as ${CHATGPT_ID}`],
+        [1, 'BookOpened', 'Daybook itself', rows[4]!.what],
       ],
     )
     t.deepEqual(rows[0]!.actor, { kind: 'operator', id: 'cli' })

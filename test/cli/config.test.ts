@@ -38,10 +38,17 @@ const DEFAULTS = {
   LIMIT_SIGN_IN: '10/15m',
   LIMIT_SIGN_IN_ADDRESS: '100/15m',
   LIMIT_SIGN_UP: '20/1h',
+  LIMIT_SIGN_UPS: '100/1h',
+  LIMIT_ACCOUNT: '120/1h',
   LIMIT_AUTHORIZE: '120/1m',
+  LIMIT_WAITING: '10/1d',
   LIMIT_TOKEN: '600/1m',
+  LIMIT_REFRESH: '300/1h',
   LIMIT_FAILED: '60/1m',
   LIMIT_API: '600/1m',
+  LIMIT_WRITE: '20000/1d',
+  MAX_LIST_SIZE: '4MB',
+  MAX_LISTS_SIZE: '256MB',
   MAX_OPEN_TODOS: '1000',
   TRUST_PROXY: null,
   CORS_ORIGINS: 'https://chat.openai.com,https://chatgpt.com',
@@ -195,6 +202,7 @@ const LIMIT = {
   wrong: ['10', '0/1m', '10/0m', '10/1w', '10 / 1m', '-1/1m', '1e3/1m'],
   right: ['10/15m', '1/1s', '600/1m'],
 }
+const SIZE = { wrong: ['4', '4mb', '0MB', '1.5MB', '-1MB', '4 MB', 'MB'], right: ['500kB', '4MB', '1GB'] }
 /** For each setting what it does not take, and what it does. */
 const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; readonly right: string[] } } = {
   APP_PORT: { wrong: ['0', '65536', '-1', '80.5', 'eight', '0x50', ' 85', '1e3'], right: ['1', '8085', '65535'] },
@@ -242,10 +250,17 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
   LIMIT_SIGN_IN: LIMIT,
   LIMIT_SIGN_IN_ADDRESS: LIMIT,
   LIMIT_SIGN_UP: LIMIT,
+  LIMIT_SIGN_UPS: LIMIT,
+  LIMIT_ACCOUNT: LIMIT,
   LIMIT_AUTHORIZE: LIMIT,
+  LIMIT_WAITING: LIMIT,
   LIMIT_TOKEN: LIMIT,
+  LIMIT_REFRESH: LIMIT,
   LIMIT_FAILED: LIMIT,
   LIMIT_API: LIMIT,
+  LIMIT_WRITE: LIMIT,
+  MAX_LIST_SIZE: SIZE,
+  MAX_LISTS_SIZE: SIZE,
   LOG_LEVEL: { wrong: ['loud', 'INFO'], right: ['info', 'silent', 'trace'] },
 }
 
@@ -289,6 +304,8 @@ test('every setting that the wire side reads gets there as itself', (t) => {
   const others = {
     SIGNUP: 'closed',
     MAX_OPEN_TODOS: '6',
+    MAX_LIST_SIZE: '7kB',
+    MAX_LISTS_SIZE: '8MB',
     CONTACT_EMAIL: 'c@example.org',
     PUBLIC_URL: 'https://p.example',
     AUTH_MODE: 'none',
@@ -300,6 +317,8 @@ test('every setting that the wire side reads gets there as itself', (t) => {
   t.deepEqual(wire, {
     authMode: 'none',
     limits: undefined,
+    maxListSize: 7000,
+    maxListsSize: 8_000_000,
     deadlineMs: 20_000,
     publicUrl: 'https://p.example',
     contactEmail: 'c@example.org',

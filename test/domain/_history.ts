@@ -48,6 +48,7 @@ export class History {
       get open() {
         return erased.has(owner) ? undefined : personal
       },
+      size: JSON.stringify(personal ?? {}).length,
     }
     const at = new Date(this.now).toISOString()
     const event = { seq, id: `event-${seq}`, at, type, actor: ACTOR, via: {}, data }
@@ -89,7 +90,13 @@ export const signedIn = (user: string, session: string, expiresAt = NOON + 14 * 
 
 const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read todos:write', challenge: null }
 
-export type Wanted = { scope?: string; challenge?: string | null; resource?: string | null; client?: string }
+export type Wanted = {
+  scope?: string
+  challenge?: string | null
+  resource?: string | null
+  client?: string
+  redirectUri?: string
+}
 
 export const consentRequested = (user: string, session: string, request: string, wanted: Wanted = {}): Event => ({
   type: 'ConsentRequested',

@@ -13,6 +13,7 @@ import {
   requestRedirect,
   rotateSecret,
   settleChatGpt,
+  withdrawRedirect,
 } from '../../src/domain/clients.ts'
 import type { Event } from '../../src/domain/domain.ts'
 import { CALLBACK, chatgpt, DAY, History, HOUR, MINUTE, NOON } from './_history.ts'
@@ -23,7 +24,7 @@ const GRANT_TYPES = ['authorization_code', 'refresh_token'] as const
 
 const client = ({ state }: History, id = 'chatgpt'): Client => state.clients.get(id)!
 const uris = (history: History, id = 'chatgpt'): string[] => client(history, id).redirects.map(({ uri }) => uri)
-const waiting = (history: History): string[] => client(history).waiting.map(({ uri }) => uri)
+const waiting = (history: History): string[] => history.state.waiting.by('client', 'chatgpt').map(({ uri }) => uri)
 
 test('the first start without settings makes an id and a secret, and keeps the secret to be shown', (t) => {
   const history = new History()
@@ -203,8 +204,24 @@ test('3. a callback is the registered one byte for byte, or it is not', (t) => {
 })
 
 test('3. only a callback of ChatGPT’s own, written as it is sent, may wait for the operator', (t) => {
-  const right = [CALLBACK, 'https://chatgpt.com/aip/g-1/oauth/callback', 'https://chatgpt.com/connector/oauth/x?y=1']
+  const right = [
+    ...[
+      CALLBACK,
+      'https://chatgpt.com/aip/g-1/oauth/callback',
+      `https://chatgpt.com/aip/g-${'x'.repeat(64)}/oauth/callback`,
+    ],
+    ...['https://chatgpt.com/connector/oauth/aB_3-x', 'https://chatgpt.com/connector_platform_oauth_redirect'],
+  ]
   const wrong = [
+    ...['', '/more', '?a=b', '#x', '/', '%2F'].slice(1).map((more) => `${CALLBACK}${more}`),
+    ...[
+      'https://chatgpt.com/',
+      'https://chatgpt.com/aip/g-1/oauth/callback\n',
+      'https://chatgpt.com/aip/x-1/oauth/callback',
+    ],
+    ...['https://chatgpt.com/aip/g-/oauth/callback', 'https://chatgpt.com/aip/g-a%20b/oauth/callback'],
+    ...[`https://chatgpt.com/aip/g-${'x'.repeat(65)}/oauth/callback`, 'https://chatgpt.com/connector/oauth/a/b'],
+    ...["https://chatgpt.com/aip/g-1'$(x)/oauth/callback", 'https://chatgpt.com/g/g-1', 'https://chatgpt.com/c/x?y'],
     ...['http://chat.openai.com/aip/x', 'https://chat.openai.com:8443/x', 'https://chat.openai.com.evil.example/x'],
     ...['https://evil.example/https://chatgpt.com/', 'https://chatgpt.com@evil.example/', 'https://x@chatgpt.com/'],
     ...[
@@ -242,13 +259,15 @@ test('3. a callback waits once; the operator allows it in one step', (t) => {
   const uri = 'https://chatgpt.com/aip/g-1/oauth/callback'
   const history = new History().given(...chatgpt)
   const asked = { client: 'chatgpt', uri }
-  const fact = { type: 'RedirectUriRequested', data: { ...asked, replaces: null } }
+  const fact = { type: 'RedirectUriRequested', data: asked }
   t.deepEqual(history.when(requestRedirect(history.state, asked)), {
     facts: [fact],
     refusal: 'redirect_waiting',
   } as never)
   t.deepEqual(history.when(requestRedirect(history.state, asked)), { facts: [], refusal: 'redirect_waiting' })
-  t.deepEqual(client(history).waiting, [{ uri, at: NOON }])
+  t.like(history.state.waiting.by('client', 'chatgpt'), [
+    { ...asked, askedAt: '2026-11-20T12:00:00.000Z', expiresAt: NOON + DAY },
+  ])
   t.false(isAllowedRedirect(client(history), uri))
   const { facts, refusal } = history.when(allowRedirect(history.state, { client: 'id-of-chatgpt', uri }))
   t.is(refusal, undefined)
@@ -256,7 +275,7 @@ test('3. a callback waits once; the operator allows it in one step', (t) => {
   t.deepEqual([waiting(history), isAllowedRedirect(client(history), uri)], [[], true])
 })
 
-test('3. at most 20 callbacks wait, the oldest gives way; after a day they are forgotten', (t) => {
+test('3. at most 20 callbacks wait, and nobody pushes them out; after a day they are forgotten', (t) => {
   const history = new History().given(...chatgpt)
   const uri = (n: number): string => `https://chatgpt.com/aip/g-${n}/oauth/callback`
   const ask = (n: number) => history.when(requestRedirect(history.state, { client: 'chatgpt', uri: uri(n) }))
@@ -266,18 +285,32 @@ test('3. at most 20 callbacks wait, the oldest gives way; after a day they are f
     t.is(ask(n).refusal, 'redirect_waiting')
   }
   t.deepEqual(ask(1), { facts: [], refusal: 'redirect_waiting' }, 'one that waits already is told so')
-  const [fact] = ask(20).facts
-  t.like(fact, { type: 'RedirectUriRequested', data: { uri: uri(20), replaces: uri(0) } })
+  t.deepEqual(ask(20), { facts: [], refusal: 'redirects_waiting_too_many' })
   t.deepEqual(
     waiting(history),
-    Array.from({ length: 20 }, (_, n) => uri(n + 1)),
+    Array.from({ length: 20 }, (_, n) => uri(n)),
   )
   history.sweep(NOON + DAY)
   t.is(waiting(history).length, 20)
   history.sweep(NOON + DAY + MINUTE)
-  t.deepEqual(waiting(history), [uri(19), uri(20)])
+  t.deepEqual(waiting(history), [uri(19)])
   t.is(ask(0).facts.length, 1)
   t.deepEqual(uris(history), [CALLBACK], 'what is allowed is not forgotten')
+})
+
+test('a callback is taken back by the operator, one that waits is turned away, one of the settings stays', (t) => {
+  const [allowed, waits] = ['https://chatgpt.com/aip/g-1/oauth/callback', 'https://chatgpt.com/aip/g-2/oauth/callback']
+  const history = new History().given(...chatgpt)
+  history.when(allowRedirect(history.state, { client: 'chatgpt', uri: allowed }))
+  history.when(requestRedirect(history.state, { client: 'chatgpt', uri: waits }))
+  for (const uri of [allowed, waits]) {
+    const { facts } = history.when(withdrawRedirect(history.state, { client: 'id-of-chatgpt', uri }))
+    t.deepEqual(facts, [{ type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri } }])
+    t.is(withdrawRedirect(history.state, { client: 'chatgpt', uri }).refusal, 'redirect_unknown')
+  }
+  t.deepEqual([uris(history), waiting(history)], [[CALLBACK], []])
+  t.is(withdrawRedirect(history.state, { client: 'chatgpt', uri: CALLBACK }).refusal, 'redirect_from_settings')
+  t.is(withdrawRedirect(history.state, { client: 'nobody', uri: CALLBACK }).refusal, 'client_unknown')
 })
 
 test('allowing refuses who is unknown, what is no callback and what is allowed already', (t) => {
@@ -339,7 +372,7 @@ test('what happened to a client nobody knows changes nothing', (t) => {
   history.given(
     { type: 'ClientIdChanged', data: { client: 'x', clientId: 'y' } },
     { type: 'ClientSecretRotated', data: { client: 'x', secret: 'y', secretFrom: 'shown' } },
-    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK, replaces: null } },
+    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK } },
     { type: 'RedirectUriAllowed', data: { client: 'x', uri: CALLBACK, from: 'operator' } },
     { type: 'RedirectUriWithdrawn', data: { client: 'x', uri: CALLBACK } },
   )

@@ -16,7 +16,18 @@ import type { Event } from '../../src/domain/domain.ts'
 import { signOut } from '../../src/domain/sessions.ts'
 import type { Reason } from '../../src/domain/shape.ts'
 import { authorizeErrors } from '../../src/http/errors.ts'
-import { CALLBACK, chatgpt, consentRequested, History, keysOf, MINUTE, NOON, registered, signedIn } from './_history.ts'
+import {
+  CALLBACK,
+  chatgpt,
+  consentRequested,
+  DAY,
+  History,
+  keysOf,
+  MINUTE,
+  NOON,
+  registered,
+  signedIn,
+} from './_history.ts'
 
 const AUDIENCES = ['https://todo.example.org', 'https://todo.example.org/']
 const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
@@ -185,7 +196,7 @@ test('a scope in its order, and in words', (t) => {
 const EXPIRES = NOON + 30 * MINUTE
 const asked = (): History =>
   twoClients().given(registered('alice'), registered('bob'), signedIn('alice', 's1'), signedIn('bob', 's2'))
-const ANSWER = { request: 'r1', session: 's1', grant: 'g1', code: 'c1', codeTtlMs: MINUTE }
+const ANSWER = { request: 'r1', session: 's1', grant: 'g1', code: 'c1', codeTtlMs: MINUTE, approvalTtlMs: DAY }
 
 test('56. who was signed out meanwhile is not asked any more', (t) => {
   const input = { request: 'r1', user: 'alice', session: 's1', asked: ASKED, state: null, ttlMs: 30 * MINUTE }
@@ -233,7 +244,10 @@ test('18. consent gives one code for what was asked, once', (t) => {
   const ids = { user: 'alice', client: 'chatgpt', grant: 'g1' }
   t.deepEqual(history.when(grantConsent(history.state, ANSWER, NOON)), {
     facts: [
-      { type: 'ConsentGranted', data: { request: 'r1', scope: 'todos:read', ...ids } },
+      {
+        type: 'ConsentGranted',
+        data: { request: 'r1', redirectUri: CALLBACK, scope: 'todos:read', approvedUntil: NOON + DAY, ...ids },
+      },
       { type: 'CodeIssued', data: { code: 'c1', redirectUri: CALLBACK, expiresAt: NOON + MINUTE, ...wanted, ...ids } },
     ],
     result: { redirectUri: CALLBACK, state: 'state of r1' },

@@ -61,6 +61,9 @@ const tells: { readonly [T in Event['type']]: readonly string[] } = {
   KeyRevoked: ['revoked', 'API key', 'alice'],
   ServiceTokenRotated: ['new service token'],
   ListOpened: ['began', 'list'],
+  ListErased: ['erased', 'list'],
+  TokenRefused: ['refresh token', 'alice', 'refused'],
+  ConsentWithdrawn: ['took back', 'alice', 'ChatGPT'],
   TokenRevoked: ['ended', 'ChatGPT', 'alice'],
   RedirectUriWithdrawn: ['withdrew', 'ChatGPT', 'https://chatgpt.com/aip/old/oauth/callback'],
   UserRegistered: ['registered', 'alice'],
@@ -147,6 +150,7 @@ test('each event replays, in its place and alone', (t) => {
   const left = tablesOf(state).map(([name, rows]) => [name, rows.size])
   t.deepEqual(Object.fromEntries(left), {
     users: 0,
+    waiting: 0,
     clients: 1,
     sessions: 0,
     consents: 0,
@@ -156,7 +160,7 @@ test('each event replays, in its place and alone', (t) => {
     todos: 0,
     approvals: 0,
     keys: 0,
-    lists: 1,
+    lists: 0,
     services: 1,
   })
 })

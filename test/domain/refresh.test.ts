@@ -160,8 +160,13 @@ test('41, 43. the first successor to be used becomes the lineage; the others are
   t.regex(lineage, /^r\d/)
   for (const sibling of [first!, third!]) {
     const before = history.events.length
+    t.is(refresh(history, sibling), 'refresh_lost', 'the first time it is an event: somebody may have been robbed')
+    t.like(history.events.at(-1), {
+      type: 'TokenRefused',
+      data: { refresh: sibling, grant: 'grant-c1', user: 'alice' },
+    })
     t.is(refresh(history, sibling), 'refresh_unknown')
-    t.is(history.events.length, before)
+    t.is(history.events.length, before + 1, 'and once is enough')
   }
   for (const token of [first!, second!, third!, lineage]) t.true(speaks(history, token), token)
   const heir = refresh(history, lineage)
@@ -175,7 +180,7 @@ test('41. a successor may itself be retried within the grace', (t) => {
   const first = refresh(history, 'refresh-c1')
   const [a, b] = [refresh(history, first), refresh(history, first)]
   t.regex(refresh(history, b), /^r\d/)
-  t.is(refresh(history, a), 'refresh_unknown')
+  t.is(refresh(history, a), 'refresh_lost')
 })
 
 test('42. a token whose successor was used is a replay, at once: the whole family dies, the other one does not', (t) => {

@@ -11,7 +11,7 @@ const texts = (history: History, user: string, from?: number): string[] =>
 
 test('79. a to-do is recorded with its text as personal text; its index is its place in its own list', (t) => {
   const history = start().given(...added('bob', 'x', 'y'), ...added('alice', 'milk'))
-  const input = { user: 'alice', todo: 't1', text: 'bread', maxOpen: 10 }
+  const input = { user: 'alice', todo: 't1', text: 'bread', most: most(10) }
   t.deepEqual(history.when(addTodo(history.state, input)), {
     facts: [{ type: 'TodoAdded', data: { todo: 't1', user: 'alice' }, personal: { text: 'bread' } }],
     result: 1,
@@ -49,7 +49,7 @@ test('87. a list can be read from any index on', (t) => {
 
 test('82. a text has something in it and at most 10,000 characters, counted as people count them', (t) => {
   const { state } = start()
-  const add = (text: string) => addTodo(state, { user: 'alice', todo: 't1', text, maxOpen: 10 })
+  const add = (text: string) => addTodo(state, { user: 'alice', todo: 't1', text, most: most(10) })
   const blank = ['', ' ', '\n\t\r ', '\u00a0\u2003\ufeff']
   const broken = ['\ud800', 'x\udc00', '\udc00\ud800']
   for (const text of [...blank, ...broken])
@@ -59,18 +59,23 @@ test('82. a text has something in it and at most 10,000 characters, counted as p
     t.deepEqual(add(text), { facts: [], refusal: 'todo_too_long' })
 })
 
+const most = (open: number) => ({ open, size: 1e6, sizeOfAll: 1e6 })
+
 test('84. a text is kept as it was written, to the last character', (t) => {
   const odd = ['x', ' x ', '<script>alert(1)</script>', '=1+1', '\u001b[31mred', '\u0000', '\u202e', '"\\', '__proto__']
   const long = ['x'.repeat(10_000), '\u{1f4a5}'.repeat(10_000), 'é', 'e\u0301']
   const history = start()
   for (const [i, text] of [...odd, ...long].entries())
-    t.is(history.when(addTodo(history.state, { user: 'alice', todo: `t${i}`, text, maxOpen: 100 })).refusal, undefined)
+    t.is(
+      history.when(addTodo(history.state, { user: 'alice', todo: `t${i}`, text, most: most(100) })).refusal,
+      undefined,
+    )
   t.deepEqual(texts(history, 'alice'), [...odd, ...long])
 })
 
 test('87. a list holds so many and no more; each list for itself; a deleted one leaves its place', (t) => {
   const history = start().given(...added('alice', 'a', 'b'), ...added('bob', 'x'))
-  const add = (user: string) => addTodo(history.state, { user, todo: 't1', text: 'new', maxOpen: 2 })
+  const add = (user: string) => addTodo(history.state, { user, todo: 't1', text: 'new', most: most(2) })
   t.deepEqual(add('alice'), { facts: [], refusal: 'list_full' })
   t.is(add('bob').refusal, undefined)
   history.when(deleteTodo(history.state, { user: 'alice', index: 0, text: undefined }))

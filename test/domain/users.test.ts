@@ -167,7 +167,14 @@ function alive({ state, now }: History, user: string): string[] {
   const ways: [string, boolean][] = []
   for (const session of ['s1', 's2', 's3'])
     ways.push([session, sessionUser(state, `${user}-${session}`, now) !== undefined])
-  const answer = { request: `${user}-request`, session: `${user}-s1`, grant: 'g', code: 'c', codeTtlMs: 1 }
+  const answer = {
+    request: `${user}-request`,
+    session: `${user}-s1`,
+    grant: 'g',
+    code: 'c',
+    codeTtlMs: 1,
+    approvalTtlMs: 1,
+  }
   ways.push(['consent', grantConsent(state, answer, now).refusal === undefined])
   const asked = { client: 'chatgpt', redirectUri: CALLBACK, challenge: null, resource: undefined, scope: undefined }
   for (const code of ['open-1', 'open-2'])

@@ -56,7 +56,9 @@ async function lane(number: number): Promise<void> {
         say(`x ${(await ledger.transact(SYSTEM, (state) => deleteTodo(state, remove))).id}`)
       } else {
         say(`? ${todo}`)
-        await ledger.transact(SYSTEM, (state) => addTodo(state, { user: 'alice', todo, text, maxOpen: 1e9 }))
+        await ledger.transact(SYSTEM, (state) =>
+          addTodo(state, { user: 'alice', todo, text, most: { open: 1e9, size: 1e12, sizeOfAll: 1e12 } }),
+        )
         say(`+ ${todo}`)
         acknowledged()
       }

@@ -61,7 +61,7 @@ export async function everyKind(world: World) {
     ['consent', link, { headers: cookies(undecided) }, 200, HTML, toChatGpt],
     ['consent to another app', otherLink, { headers: cookies(visitor) }, 200, HTML, toOther],
     ['a foreign callback', chatgpt.link({ redirect_uri: 'https://evil.example/cb' }), {}, 400, HTML],
-    ['a callback that waits', chatgpt.link({ redirect_uri: `${CALLBACK}/2` }), {}, 400, HTML],
+    ['a callback that waits', chatgpt.link({ redirect_uri: CALLBACK.replace('8f1c2d3e', '2') }), {}, 400, HTML],
     ['a bad query', '/oauth?%zz', {}, 400, HTML],
     ['a foreign form', '/login', post('identifier=alice', asForm), 403, HTML],
     ['a foreign consent', '/oauth/consent', post('decision=allow', asForm), 403, HTML],

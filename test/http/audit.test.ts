@@ -57,7 +57,7 @@ test('93. an operator lists, page by page, and each look is recorded with who lo
     [
       [seq, 'boss', 'signed in as boss'],
       [seq - 1, 'alice', 'added “buy milk”'],
-      [seq - 2, 'ChatGPT', 'redeemed a code of alice for tokens'],
+      [seq - 2, 'the app ChatGPT', 'redeemed a code of alice for tokens'],
     ],
   )
   t.is(first.json.next_before, seq - 2)

@@ -1,14 +1,14 @@
 /** How often somebody may: 429 with when to come back, before anything is evaluated or recorded, and others unharmed. */
 import test, { type ExecutionContext } from 'ava'
-import { byAddress, type LimitName, type LimitSettings, Limits } from '../../src/http/limits.ts'
-import { type Answer, ClientSide, OTHER, person, startWorld, type Tokens, Visitor } from '../_support.ts'
+import { registerClient } from '../../src/domain/clients.ts'
+import { byAddress, LIMITS, type LimitName, type LimitSettings, Limits } from '../../src/http/limits.ts'
+import { type Answer, ClientSide, OTHER, person, SYSTEM, startWorld, type Tokens, Visitor } from '../_support.ts'
 import { send } from './_wire.ts'
 
 const PLENTY = { most: 1_000_000, windowMs: 3_600_000 }
 const limitsWith = (changed: Partial<Record<LimitName, number>>): LimitSettings => {
-  const names = ['sign_in', 'sign_in_address', 'sign_up', 'authorize', 'token', 'failed', 'api'] as const
   return Object.fromEntries(
-    names.map((name) => [name, { ...PLENTY, most: changed[name] ?? PLENTY.most }]),
+    (Object.keys(LIMITS) as LimitName[]).map((name) => [name, { ...PLENTY, most: changed[name] ?? PLENTY.most }]),
   ) as LimitSettings
 }
 const begin = (t: ExecutionContext, changed: Partial<Record<LimitName, number>>, more = {}) =>
@@ -21,8 +21,8 @@ function assertLimited(
 ): void {
   t.is(status, 429, name)
   t.regex(headers.get('retry-after')!, /^[1-9]\d{0,3}$/)
-  t.regex(headers.get('ratelimit')!, new RegExp(`^"${name}";r=0;t=[1-9]\\d*$`))
-  t.regex(headers.get('ratelimit-policy')!, new RegExp(`^"${name}";q=\\d+;w=3600$`))
+  t.regex(headers.get('ratelimit')!, new RegExp(`(^|, )"${name}";r=0;t=[1-9]\\d*$`))
+  t.regex(headers.get('ratelimit-policy')!, new RegExp(`(^|, )"${name}";q=\\d+;w=3600$`))
 }
 
 const tryPassword = async (url: string, identifier: string, password: string): Promise<Answer> => {
@@ -111,6 +111,89 @@ test('token endpoint: so many of one app, so many wrong secrets from one address
   t.is((await other.exchange(await other.codeFor(alice))).status, 200, 'another app')
   for (let i = 0; i < 4; i++) t.is((await other.refresh('x', { client_secret: `wrong ${i}` })).status, 401)
   assertLimited(t, await other.refresh('x', { client_secret: 'wrong again' }), 'failed')
+  // Who is right may share the address with whoever is not.
+  t.is((await other.exchange(await other.codeFor(alice))).status, 200)
+})
+
+test('token endpoint: of a public client so many from one address, since anybody can be it', async (t) => {
+  const world = await startWorld(t, { limits: limitsWith({ token: 2 }) }, ['127.0.0.1'])
+  await world.ledger.transact(SYSTEM, (state) => {
+    const entry = { client: 'desk', name: 'Desk', secret: null, redirects: ['http://127.0.0.1/cb'] }
+    return registerClient(state, { ...entry, grantTypes: ['authorization_code', 'refresh_token'] })
+  })
+  const ask = (from: string) =>
+    send(world.url, '/auth/oauth_exchange', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded', 'X-Forwarded-For': from },
+      body: 'grant_type=refresh_token&client_id=desk&refresh_token=x',
+    })
+  for (let i = 0; i < 2; i++) t.is((await ask('203.0.113.7')).status, 400)
+  t.is((await ask('203.0.113.7')).status, 429)
+  t.is((await ask('203.0.113.8')).status, 400)
+})
+
+test('refreshes: so many of one app for one user; others of the same app go on', async (t) => {
+  const world = await begin(t, { refresh: 3 })
+  const chatgpt = new ClientSide(world.url)
+  const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
+  let refresh = alice.refresh_token
+  for (let i = 0; i < 3; i++) refresh = (await chatgpt.refresh(refresh)).json.refresh_token
+  await world.news()
+  assertLimited(t, await chatgpt.refresh(refresh), 'refresh')
+  t.deepEqual(await world.news(), [])
+  t.is((await chatgpt.refresh(bob.refresh_token)).status, 200)
+  t.is((await chatgpt.refresh('unknown')).status, 400, 'what is nobody’s is counted to nobody')
+})
+
+test('one account: so many sign-ins, connections and keys, however right they are; nothing of it is recorded after', async (t) => {
+  const world = await begin(t, { account: 4 })
+  const [alice, chatgpt] = [new Visitor(world.url), new ClientSide(world.url)]
+  await alice.signUp(person('alice'))
+  await new Visitor(world.url).signUp(person('bob'))
+  for (let i = 0; i < 2; i++) t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
+  for (let i = 0; i < 2; i++) t.is((await alice.get(chatgpt.link())).status, 200)
+  await world.news()
+  assertLimited(t, await alice.get(chatgpt.link()), 'account')
+  assertLimited(t, await tryPassword(world.url, 'alice', person('alice').password), 'account')
+  t.is((await tryPassword(world.url, 'alice', 'wrong password')).status, 400)
+  t.deepEqual(await world.news(), ['SignInFailed'])
+  t.is((await tryPassword(world.url, 'bob', person('bob').password)).status, 303)
+})
+
+test('sign-up: so many from everywhere', async (t) => {
+  const world = await begin(t, { sign_ups: 2 })
+  for (const name of ['alice', 'bob']) t.is((await new Visitor(world.url).signUp(person(name))).status, 303)
+  assertLimited(t, await new Visitor(world.url).signUp(person('carol')), 'sign_ups')
+})
+
+test('callbacks for the operator to allow: so many new ones from one address; one that waits already is no new one', async (t) => {
+  const world = await begin(t, { waiting: 2 })
+  const [visitor, chatgpt] = [new Visitor(world.url), new ClientSide(world.url)]
+  const ask = (n: number) =>
+    visitor.get(chatgpt.link({ redirect_uri: `https://chatgpt.com/aip/g-${n}/oauth/callback` }))
+  for (const n of [1, 2, 1, 2]) t.regex((await ask(n)).text, /has to allow/)
+  await world.news()
+  assertLimited(t, await ask(3), 'waiting')
+  t.deepEqual(await world.news(), [])
+  t.regex((await ask(1)).text, /has to allow/)
+})
+
+test('changes: so many of one user, a longer text for each 1,024 bytes of it', async (t) => {
+  const world = await begin(t, { write: 12 })
+  const chatgpt = new ClientSide(world.url)
+  const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
+  const add = (todo: string, { access_token: token } = alice) => chatgpt.api(token, 'POST', '/todos/me', { todo })
+  const left = async (answer: Promise<Answer>): Promise<string | undefined> =>
+    /"write";r=(\d+)/.exec((await answer).headers.get('ratelimit') ?? '')?.[1]
+  t.is(await left(add('x')), '11')
+  t.is(await left(add('x'.repeat(1024))), '10')
+  t.is(await left(add('ü'.repeat(1024))), '8')
+  t.is(await left(chatgpt.api(alice.access_token, 'DELETE', '/todos/me', { todo_idx: 0 })), '7')
+  await world.news()
+  assertLimited(t, await add('x'.repeat(8 * 1024)), 'write')
+  t.deepEqual(await world.news(), [])
+  t.is((await chatgpt.api(alice.access_token, 'GET', '/todos/me')).status, 200, 'reading goes on')
+  t.is((await add('x', bob)).status, 200)
 })
 
 test('API: so many calls of one user, the others are served; wrong tokens count by address, and stop nobody who has a right one', async (t) => {
@@ -153,7 +236,7 @@ test('an IPv6 address stands for its network, an IPv4 address for itself', (t) =
 
 test('a limit cannot be raced: of a thousand at once exactly as many get through as may', async (t) => {
   const limits = new Limits(limitsWith({ api: 100 }))
-  const ctx = { set: () => {} } as never
+  const ctx = { set: () => {}, response: { get: () => undefined } } as never
   const taken = await Promise.allSettled(Array.from({ length: 1000 }, () => limits.take(ctx, 'api', 'x')))
   t.is(taken.filter(({ status }) => status === 'fulfilled').length, 100)
   t.deepEqual(

@@ -58,7 +58,9 @@ let made = 0
 /** Adds a to-do; gives its index. */
 export function add(ledger: Ledger, user: string, todo: string, by: By = SYSTEM): Promise<number> {
   const id = `todo-${++made}`
-  return ledger.transact(by, (state) => addTodo(state, { user, todo: id, text: todo, maxOpen: 1e6 }))
+  return ledger.transact(by, (state) =>
+    addTodo(state, { user, todo: id, text: todo, most: { open: 1e6, size: 1e12, sizeOfAll: 1e12 } }),
+  )
 }
 
 export const todosOf = (ledger: Ledger, user: string): Promise<string[]> =>

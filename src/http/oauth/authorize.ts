@@ -38,6 +38,7 @@ export function authorizeRoutes(deps: Deps): Router {
 
   router.get('/oauth', async (ctx) => {
     await deps.limits.take(ctx, 'authorize', byAddress(ctx))
+    requireNavigation(ctx)
     const examined = await examine(deps, ctx.querystring)
     if ('page' in examined) return refuseOnPage(ctx, deps, examined)
     if ('refusal' in examined)
@@ -58,7 +59,7 @@ export function authorizeRoutes(deps: Deps): Router {
     const decision = fields.get('decision')
     if (decision !== 'allow' && decision !== 'deny') throw new Refused('decision_missing')
     const { code, kept } = newCode(deps)
-    const answer = { request, session: visitor.session, ...kept }
+    const answer = { request, session: visitor.session, ...kept, approvalTtlMs: settings.refreshMaxTtlMs }
     const decide = decision === 'allow' ? grantConsent : denyConsent
     const client = await ledger.read((rows) => rows.consents.get(request)?.client)
     const { redirectUri, state }: Answered = await ledger.transact(
@@ -69,6 +70,17 @@ export function authorizeRoutes(deps: Deps): Router {
   })
 
   return router
+}
+
+/**
+ * An authorization is asked for by a person's browser that goes somewhere, not by a frame, an image or a guess of what
+ * they will open next: where nobody looks, nobody may be let in. What is no browser says nothing of it.
+ * @throws {Refused} `request_malformed`
+ */
+function requireNavigation(ctx: Context): void {
+  const isAhead = /prefetch|prerender/i.test(ctx.get('sec-purpose') + ctx.get('purpose'))
+  if (isAhead || !['', 'document'].includes(ctx.get('sec-fetch-dest')))
+    throw new Refused('request_malformed', 'Open this address in a browser window of its own.')
 }
 
 /** A code, and what is kept of it. */
@@ -112,9 +124,16 @@ export async function destination(deps: Deps, returnTo: string | undefined): Pro
 type OnPage = Extract<Examined, { page: unknown }>
 
 /** Nobody is redirected to an address that is not the client's. One of ChatGPT's own is put before the operator. */
-async function refuseOnPage(ctx: Context, { ledger }: Deps, { page, client, redirectUri }: OnPage): Promise<void> {
+async function refuseOnPage(
+  ctx: Context,
+  { ledger, limits }: Deps,
+  { page, client, redirectUri }: OnPage,
+): Promise<void> {
   if (page === 'redirect_unregistered' && client !== undefined && redirectUri !== undefined) {
     const asked = { client: client.id, uri: redirectUri }
+    // Only what would be put on the list counts.
+    if ((await ledger.read((state) => requestRedirect(state, asked))).facts.length > 0)
+      await limits.take(ctx, 'waiting', byAddress(ctx))
     await ledger.transact(by(ctx, ANONYMOUS, client.id), (state) => requestRedirect(state, asked))
   }
   if (page === 'redirect_unregistered' && redirectUri === undefined)
@@ -125,14 +144,15 @@ async function refuseOnPage(ctx: Context, { ledger }: Deps, { page, client, redi
 type Ready = Extract<Examined, { asked: unknown }>
 
 async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor: SignedIn): Promise<void> {
-  const { ledger, settings } = deps
-  const { asked, client, state } = examined
+  const { ledger, limits, settings } = deps
+  const { asked, client, state, mustAsk } = examined
   const { session, user } = visitor
+  await limits.take(ctx, 'account', user.id)
   const request = newId(ledger.now())
   const ids = { user: user.id, session, asked }
   const made = newCode(deps)
   const isAnswered = await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows, now) =>
-    isRemembered(rows, user.id, asked)
+    !mustAsk && isRemembered(rows, user.id, asked, now)
       ? { ...grantAgain(rows, { ...ids, ...made.kept }, now), result: true }
       : { ...requestConsent(rows, { ...ids, request, state, ttlMs: CONSENT_TTL_MS }, now), result: false },
   )

@@ -38,13 +38,16 @@ export async function authenticateClient(ctx: Context, deps: Deps, parameters: P
     throw new Refused('request_malformed', 'The client must authenticate in one way only.')
   if (basic !== undefined && parameters.has('client_id') && parameters.get('client_id') !== id)
     throw new Refused('request_malformed', 'client_id differs from the one in the Authorization header.')
-  await limits.take(ctx, 'failed', byAddress(ctx))
   const client = await ledger.read((state) => (id === undefined ? undefined : clientByClientId(state, id)))
   const isRight = matchesDigest(secret ?? '', client?.secret ?? NO_SECRET)
   const isItself = client !== undefined && (isPublic(client) ? (secret ?? '') === '' : isRight)
-  if (!isItself) throw new Refused('client_unauthenticated')
-  await limits.giveBack('failed', byAddress(ctx))
-  await limits.take(ctx, 'token', client.id)
+  if (!isItself) {
+    // Who is right is let through all the same: they may share the address with whoever is not.
+    await limits.take(ctx, 'failed', byAddress(ctx))
+    throw new Refused('client_unauthenticated')
+  }
+  // Anybody can be a public client, and must not keep the others from it.
+  await limits.take(ctx, 'token', isPublic(client) ? `${client.id} ${byAddress(ctx)}` : client.id)
   return client
 }
 

@@ -2,7 +2,7 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { type Client, GRANT_TYPES, type GrantType } from '../../domain/clients.ts'
-import { type Given, redeemCode, refreshTokens } from '../../domain/grants.ts'
+import { type Given, redeemCode, refreshTokens, userOf } from '../../domain/grants.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { tokenParameters } from '../parse.ts'
 import { challengeOf, digest, newSecret } from '../secrets.ts'
@@ -58,7 +58,7 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
       inNameOf(client, (state, now) => redeemCode(state, input, now)),
     )
   },
-  refresh_token(ctx, { ledger, settings }, parameters, client, made) {
+  async refresh_token(ctx, { ledger, limits, settings }, parameters, client, made) {
     const input = {
       ...made,
       from: digest(required(parameters, 'refresh_token')),
@@ -68,6 +68,8 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
       accessTtlMs: settings.accessTtlMs,
       refreshIdleTtlMs: settings.refreshIdleTtlMs,
     }
+    const user = await ledger.read((state) => userOf(state, input.from))
+    if (user !== undefined) await limits.take(ctx, 'refresh', `${client.id} ${user}`)
     return ledger.transact(
       byClient(ctx, client),
       inNameOf(client, (state, now) => refreshTokens(state, input, now)),

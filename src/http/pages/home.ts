@@ -18,16 +18,29 @@ export const homePage = (of: Where & { readonly canSignUp: boolean }): Page => (
 export type SignedInHome = Where & {
   readonly username: string
   readonly signOutToken: string
+  /** Those from index `from` on, of `count`; at `next` begins what does not stand here. */
   readonly todos: readonly string[]
+  readonly from: number
+  readonly count: number
+  readonly next: number | undefined
 }
 
 export const signedInHomePage = (of: SignedInHome): Page => ({
   title: 'Your to-dos',
   body: html`<h1>Your to-dos</h1>
     ${
-      of.todos.length === 0
+      of.count === 0
         ? html`<p class="lead">Nothing yet. Ask ChatGPT to write something down.</p>`
-        : html`<ol class="todos">${of.todos.map((text) => html`<li>${text}</li>`)}</ol>`
+        : html`<ol class="todos" start="${of.from + 1}">${of.todos.map((text) => html`<li><bdi>${text}</bdi></li>`)}</ol>`
+    }
+    ${
+      of.from === 0 && of.next === undefined
+        ? ''
+        : html`<nav class="aside" aria-label="More to-dos">
+      ${of.from + 1} to ${of.from + of.todos.length} of ${of.count}.
+      ${of.from === 0 ? '' : html`<a href="/">From the first</a>`}
+      ${of.next === undefined ? '' : html`<a href="/?from=${of.next}">The next ones</a>`}
+    </nav>`
     }
     ${connect(of)}
     ${of.authMode === 'user_http' ? html`<p class="buttons"><a class="button secondary" href="/account/keys">Your API keys</a></p>` : ''}

@@ -19,6 +19,8 @@ export async function sendPage(ctx: Context, { title, body, status = 200, formTa
   ctx.type = 'text/html; charset=utf-8'
   ctx.set('Cache-Control', 'no-store')
   ctx.set('Content-Security-Policy', contentSecurityPolicy(formTargets))
+  // A window that an app opened for an authorization must find that app again; no other page has one.
+  if (formTargets.length === 0) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
   ctx.body = String(await frame(title, body))
 }
 

@@ -12,6 +12,8 @@ const advice: { readonly [R in Reason]?: Html } = {
   redirect_waiting: html`<p>It is on their list now. They can look at it and allow it with
       <code>${COMMAND} client show chatgpt</code>, which prints the command that allows it. After that, start
       connecting again.</p>`,
+  redirects_waiting_too_many: html`<p>Send them the callback that ChatGPT shows in the settings of the action. They can allow it
+      with <code>${COMMAND} client allow chatgpt CALLBACK</code>. After that, start connecting again.</p>`,
   redirect_unregistered: html`<p>To be safe, you are not sent there. If you set this up yourself, allow the app's
       callback with <code>${COMMAND} client allow CLIENT URL</code>.</p>`,
   client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
@@ -26,6 +28,7 @@ const titles: { readonly [R in Reason]?: string } = {
   route_unknown: 'Nothing here',
   method_not_allowed: 'Nothing to see here',
   redirect_waiting: 'Not allowed yet',
+  redirects_waiting_too_many: 'Not allowed yet',
   book_unavailable: 'Please try again shortly',
 }
 
