@@ -211,3 +211,25 @@ test('3. a callback of ChatGPT that nobody allowed is seen waiting and allowed i
   t.deepEqual([row!.waiting, row!.callbacks], [[], [CALLBACK, ASKED]])
   t.notRegex((await daybook(home, 'client show chatgpt')).stderr, /allowed/)
 })
+
+test('client disallow: a callback that was allowed, and one that waits; one of the settings stays', async (t) => {
+  const home = await newHome(t)
+  await serve(t, home)
+  const visitor = new Visitor(home.url)
+  const chatgpt = new ClientSide(home.url, { id: CHATGPT_ID, secret: CHATGPT_SECRET, callback: ASKED })
+  await visitor.get(chatgpt.link())
+  t.is((await daybook(home, `client disallow chatgpt ${ASKED}`)).code, 0)
+  t.deepEqual((await rowsOf(home, 'client list'))[0]!.waiting, [])
+  await daybook(home, `client allow chatgpt ${ASKED}`)
+  t.is((await visitor.get(chatgpt.link())).status, 200)
+  t.is((await daybook(home, `client disallow chatgpt ${ASKED}`)).code, 0)
+  t.is((await visitor.get(chatgpt.link())).status, 400)
+  for (const [uri, why] of [
+    [CALLBACK, /OPENAI_REDIRECT_URIS/],
+    ['https://a.example/', /neither allowed nor waiting/],
+  ] as const) {
+    const refused = await daybook(home, `client disallow chatgpt ${uri}`)
+    t.is(refused.code, 1)
+    t.regex(refused.stderr, why)
+  }
+})

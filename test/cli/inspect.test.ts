@@ -8,7 +8,7 @@ import { answer } from '../../src/cli/run.ts'
 import { listenForCommands } from '../../src/cli/socket.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Log } from '../../src/ledger/log.ts'
-import { daybook, type Home, homeFor, MAIN, newHome, rowsOf, serve, WAYS } from '../_serve.ts'
+import { daybook, eventsOf, type Home, homeFor, MAIN, newHome, rowsOf, serve, WAYS } from '../_serve.ts'
 import { ClientSide, person, Visitor } from '../_support.ts'
 import { withDatabase } from '../ledger/_book.ts'
 
@@ -268,4 +268,22 @@ for (const way of WAYS)
     )
     for (const row of rows) t.regex(row.what, /^[^\n]+$/)
     t.true(rows[4]!.what.includes('https'))
+  })
+
+for (const way of WAYS)
+  test(`user erase: where lists have names, a list; with an account of that name, both (${way})`, async (t) => {
+    const home = await newHome(t, { AUTH_MODE: 'none' })
+    const server = await serve(t, home)
+    const add = (name: string, todo: string) => new ClientSide(home.url).api('', 'POST', `/todos/${name}`, { todo })
+    for (const name of ['zebedee', 'global', 'dougal']) t.is((await add(name, `quagmire of ${name}`)).status, 200)
+    if (way === 'without a server') await server.stop()
+    t.is((await daybook(home, 'user add Dougal --random-password')).code, 0)
+    t.is((await daybook(home, 'user erase ZEBEDEE --yes')).code, 0)
+    t.is((await daybook(home, 'user erase dougal --yes')).code, 0)
+    t.deepEqual((await eventsOf(home)).slice(-3), ['ListErased', 'UserErased', 'ListErased'])
+    const { stdout } = await daybook(home, 'audit export --open')
+    t.true(stdout.includes('quagmire of global'))
+    for (const name of ['zebedee', 'dougal']) t.false(stdout.toLowerCase().includes(name), name)
+    t.is((await daybook(home, 'audit verify')).code, 0)
+    t.like(await daybook(home, 'user erase zebedee --yes'), { code: 1, stdout: '' })
   })

@@ -67,7 +67,7 @@ test('a backup that was cut off or changed anywhere is refused, and leaves nothi
     'a secret less': packed(lines.toSpliced(vaultAt, 1)),
     'something behind its end': packed([...lines, lines[1]!]),
     'another end': packed(lines.with(-1, '{"end":"00"}')),
-    'a newer format': packed(lines.with(0, lines[0]!.replace('"format":1', '"format":9'))),
+    'a newer format': packed(lines.with(0, lines[0]!.replace('"format":2', '"format":9'))),
     'an export': packed(lines.filter((line) => line.startsWith('{"hash"'))),
   }
   const folder = join(temporaryFolder(t), 'new')

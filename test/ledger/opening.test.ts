@@ -241,14 +241,14 @@ const setFormat = (folder: string, format: string | undefined): Promise<void> =>
   withDatabase(folder, (db) => (format === undefined ? db.del('meta/format') : db.put('meta/format', format)))
 
 test('a book of another format is refused, told which, and nothing in it is changed', async (t) => {
-  for (const format of ['1', '3', '', '2 ', '02']) {
+  for (const format of ['2', '4', '', '3 ', '03']) {
     const folder = await closedBook(t)
     await setFormat(folder, format)
     const [database, head] = [await databaseOf(folder), readFileSync(join(folder, 'head'), 'utf8')]
-    await refusedWith(t, folder, new RegExp(`has format ${format}[;,] .*reads format 2. Nothing was changed`))
+    await refusedWith(t, folder, new RegExp(`has format ${format}[;,] .*reads format 3. Nothing was changed`))
     t.deepEqual(await databaseOf(folder), database)
     t.is(readFileSync(join(folder, 'head'), 'utf8'), head)
-    await setFormat(folder, '2')
+    await setFormat(folder, '3')
     await (await open(folder)).close()
   }
 })
