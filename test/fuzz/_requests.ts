@@ -21,6 +21,7 @@ const NAMES = [
     'code',
     'code_challenge',
     'resource',
+    'prompt',
   ],
   ...[
     'code_challenge_method',
@@ -62,6 +63,7 @@ const NAMES = [
 ]
 const HEADERS = [
   ...['Cookie', 'Origin', 'Sec-Fetch-Site', 'Accept', 'Cookie'],
+  ...['Sec-Fetch-Dest', 'Sec-Purpose'],
   ...['Origin', 'Sec-Fetch-Site', 'Referer', 'X-Forwarded-For', 'X-Forwarded-Host', 'Forwarded', 'Accept', 'Expect'],
   ...['If-None-Match', 'Range', 'Upgrade', 'Connection', 'Last-Event-Id', 'User-Agent', 'OpenAI-Conversation-Id'],
   ...['X-HTTP-Method-Override', 'Idempotency-Key', '__proto__', 'X-Request-Id', 'Access-Control-Request-Method'],
@@ -80,6 +82,9 @@ export const requests = (known: Known): fc.Arbitrary<Buffer> => {
     fc.constantFrom(...values),
     fc.constantFrom(
       'code',
+      'consent',
+      'document',
+      'prefetch',
       'authorization_code',
       'refresh_token',
       'S256',
