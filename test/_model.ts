@@ -97,7 +97,7 @@ export class Model {
   withdraw(user: User): Outcome {
     if (user.approved === 0) return no()
     user.approved = 0
-    return done('ConsentWithdrawn')
+    return done('ApprovalWithdrawn')
   }
 
   /** The app gives a token back. */

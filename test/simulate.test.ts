@@ -4,7 +4,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 import fc from 'fast-check'
-import { withdrawConsent } from '../src/domain/approvals.ts'
+import { withdrawApproval } from '../src/domain/approvals.ts'
 import { settleChatGpt } from '../src/domain/clients.ts'
 import { denyConsent, grantAgain, grantConsent, isRemembered, requestConsent } from '../src/domain/consents.ts'
 import { type Event, eventTypes, type State } from '../src/domain/domain.ts'
@@ -169,7 +169,7 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       if (user === undefined) return undefined
       return {
         expected: model.withdraw(user),
-        decide: (state): Decision<Event, unknown> => withdrawConsent(state, user.saidYesTo ?? 'none'),
+        decide: (state): Decision<Event, unknown> => withdrawApproval(state, user.saidYesTo ?? 'none'),
       }
     }
     case 'redeem': {

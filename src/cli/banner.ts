@@ -6,6 +6,9 @@ import { type AuthMode, isForUsers } from '../http/settings.ts'
 import type { Config } from './config.ts'
 import { version } from './version.ts'
 
+/** Wrong secrets do not hold up right ones, which may come from the same address: so a secret has to be long. */
+const SHORT_SECRET = 24
+
 const listensOn = ({ HOST: host, APP_PORT: port }: Config): string =>
   ['0.0.0.0', '::'].includes(host) ? `on every address, port ${port}` : `${host}:${port}`
 
@@ -36,6 +39,8 @@ function missingNext(config: Config, known: Known): string[] {
   if (config.PUBLIC_URL.startsWith('http:') && config.AUTH_MODE !== 'none')
     missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
   missing.push(...missingFor[config.AUTH_MODE](known))
+  if ((config.OPENAI_CLIENT_SECRET?.length ?? SHORT_SECRET) < SHORT_SECRET)
+    missing.push('OPENAI_CLIENT_SECRET is short: it can be guessed. Use 32 random characters, or let Daybook make one')
   if (config.OPENAI_VERIFICATION_TOKEN === undefined && ['oauth', 'service_http'].includes(config.AUTH_MODE))
     missing.push('No verification token yet: set OPENAI_VERIFICATION_TOKEN if ChatGPT gives you one (plugins only)')
   return missing

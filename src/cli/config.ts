@@ -63,7 +63,9 @@ const limit = <T extends string>(fallback: T, what: string) => ({
     .transform((text) => {
       const [most = '', window = ''] = text.split('/')
       return { most: Number(most), windowMs: duration.parse(window) }
-    }),
+    })
+    // No timer runs longer.
+    .refine(({ windowMs }) => windowMs <= 24 * UNITS.d, 'must have a window of at most 24d'),
   default: fallback,
   help: `most ${what}`,
 })
@@ -155,15 +157,16 @@ const SETTINGS = {
   LIMIT_SIGN_UP: limit('20/1h', LIMITS.sign_up),
   LIMIT_SIGN_UPS: limit('100/1h', LIMITS.sign_ups),
   LIMIT_ACCOUNT: limit('120/1h', LIMITS.account),
+  LIMIT_CONSENT: limit('120/1h', LIMITS.consent),
   LIMIT_AUTHORIZE: limit('120/1m', LIMITS.authorize),
   LIMIT_WAITING: limit('10/1d', LIMITS.waiting),
   LIMIT_TOKEN: limit('600/1m', LIMITS.token),
   LIMIT_REFRESH: limit('300/1h', LIMITS.refresh),
   LIMIT_FAILED: limit('60/1m', LIMITS.failed),
   LIMIT_API: limit('600/1m', LIMITS.api),
-  LIMIT_WRITE: limit('20000/1d', LIMITS.write),
-  MAX_LIST_SIZE: { read: size, default: '4MB', help: 'what the open to-dos of a list may take, sealed' },
-  MAX_LISTS_SIZE: { read: size, default: '256MB', help: 'what all open to-dos may take: they are held in memory' },
+  LIMIT_WRITE: limit('10000/1d', LIMITS.write),
+  MAX_LIST_SIZE: { read: size, default: '4MB', help: 'memory that the open to-dos of a list may take' },
+  MAX_LISTS_SIZE: { read: size, default: '256MB', help: 'memory that all open to-dos may take' },
   MAX_OPEN_TODOS: {
     read: z
       .string()

@@ -41,12 +41,6 @@ export const acts: { readonly [name: string]: Act } = {
         state: 'look',
         what: 'AUTH_MODE=none: whoever reaches this address can use every list',
       })
-    if (input.isSecretShort === true)
-      findings.push({
-        check: 'secret',
-        state: 'look',
-        what: 'OPENAI_CLIENT_SECRET is short: it can be guessed. Use 32 random characters, or let Daybook make one',
-      })
     const [chatgpt, waiting] = await ledger.read((state) => [
       state.clients.get(CHATGPT),
       state.waiting.countBy('client', CHATGPT),
@@ -61,9 +55,6 @@ export const acts: { readonly [name: string]: Act } = {
     if (bad > 0) yield { fail: `${bad} of ${findings.length} are bad` }
   },
 }
-
-/** Wrong secrets are slowed down by address only, since right ones may come from there: a secret has to be long. */
-const SHORT_SECRET = 24
 
 function scrubInWords(at: number | undefined, passed: { at: number; seq: number } | undefined, head: number): string {
   const last =
@@ -87,13 +78,7 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .command('doctor')
     .description('what is not right, and what to do about it')
     .action(() => {
-      const {
-        DATA_DIR: directory,
-        PUBLIC_URL: publicUrl,
-        AUTH_MODE: authMode,
-        OPENAI_CLIENT_SECRET: secret,
-      } = settings()
-      const isSecretShort = secret !== undefined && secret.length < SHORT_SECRET
-      return run('doctor', { directory, publicUrl, authMode, isSecretShort }, ['check', 'state', 'what'])
+      const { DATA_DIR: directory, PUBLIC_URL: publicUrl, AUTH_MODE: authMode } = settings()
+      return run('doctor', { directory, publicUrl, authMode }, ['check', 'state', 'what'])
     })
 }

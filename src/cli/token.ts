@@ -1,8 +1,7 @@
 /** `daybook token …`: what apps may do for people at the moment, and ending it. */
 import type { Command } from 'commander'
-import { withdrawConsent } from '../domain/approvals.ts'
+import { endAccess } from '../domain/approvals.ts'
 import type { State } from '../domain/domain.ts'
-import { revokeGrant } from '../domain/grants.ts'
 import { findUser, usernameOf } from '../domain/users.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { type Act, bySince, type Row, type Tools, textOf } from './act.ts'
@@ -13,25 +12,20 @@ export const acts: { readonly [name: string]: Act } = {
     const rows = await ledger.read((state, now) => {
       const user = findUser(state, username)
       if (user === undefined) throw new Refused('user_unknown')
-      return [...connections(state, user.id), ...rememberedYeses(state, user.id, now)]
+      return [...connections(state, user.id), ...approvals(state, user.id, now)]
     })
     for (const row of rows.sort(bySince)) yield { row }
   },
 
   async *'token revoke'(ledger, input, by) {
     const id = textOf(input, 'id').toUpperCase()
-    const { user, client, isGrant } = await ledger.transact(by, (state) => {
-      const isGrant = state.grants.get(id) !== undefined
-      const decision = isGrant ? revokeGrant(state, id) : withdrawConsent(state, id)
-      if (decision.refusal !== undefined) return decision
-      const { user, client } = decision.result
-      return { ...decision, result: { user, client, isGrant } }
-    })
+    const { kind, user, client } = await ledger.transact(by, (state) => endAccess(state, id))
     const [app, username] = await ledger.read((state) => [appOf(state, client), usernameOf(state, user)])
     yield {
-      say: isGrant
-        ? `${app} can do nothing for ${username} by that connection any more; they are asked again when they connect it.`
-        : `${username} is asked again when they connect ${app}. Connections that there are stay: see token list.`,
+      say:
+        kind === 'connection'
+          ? `${app} can do nothing for ${username} by that connection any more; they are asked again when they connect it.`
+          : `${username} is asked again when they connect ${app}. Connections that there are stay: see token list.`,
     }
   },
 }
@@ -46,8 +40,8 @@ const connections = (state: State, user: string): Row[] =>
     return { id, app: appOf(state, client), kind: 'connection', scope, since: createdAt, until: timeOf(expiresAt) }
   })
 
-/** What the user need not be asked again. */
-const rememberedYeses = (state: State, user: string, now: number): Row[] =>
+/** For what the user need not be asked again. */
+const approvals = (state: State, user: string, now: number): Row[] =>
   state.approvals
     .by('user', user)
     .filter(({ expiresAt }) => now < expiresAt)
@@ -55,7 +49,7 @@ const rememberedYeses = (state: State, user: string, now: number): Row[] =>
       return {
         id,
         app: appOf(state, client),
-        kind: 'remembered yes',
+        kind: 'approval',
         scope,
         since: approvedAt,
         until: timeOf(expiresAt),
@@ -72,6 +66,6 @@ export function addCommands(program: Command, { run }: Tools): void {
     .action((username: string) => run('token list', { username }, ['id', 'app', 'kind', 'scope', 'since', 'until']))
   token
     .command('revoke <id>')
-    .description('end one connection, its access and refresh tokens, or a remembered yes, at once')
+    .description('end one connection, its access and refresh tokens, or an approval, at once')
     .action((id: string) => run('token revoke', { id }))
 }

@@ -2,10 +2,8 @@
 import { createInterface } from 'node:readline/promises'
 import password from '@inquirer/password'
 import type { Command } from 'commander'
-import type { Event, State } from '../domain/domain.ts'
-import { eraseList } from '../domain/lists.ts'
-import { accept, type Decision } from '../domain/shape.ts'
-import { changePassword, eraseUser, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
+import { eraseNamed } from '../domain/lists.ts'
+import { changePassword, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
 import { sentence } from '../http/errors.ts'
 import { hashPassword, isCommonPassword, isPassword } from '../http/passwords.ts'
 import { addUser } from '../http/people.ts'
@@ -69,7 +67,9 @@ export const acts: { readonly [name: string]: Act } = {
     const identifier = textOf(input, 'username')
     const chosen = textOf(input, 'password')
     if (!isPassword(chosen)) throw new Refused('password_length')
-    if (await isCommonPassword(chosen, [identifier])) throw new Refused('password_common')
+    const known = await ledger.read((state) => findUser(state, identifier)?.sealed.open)
+    const names = [known?.username, known?.email].filter((name) => name !== undefined)
+    if (await isCommonPassword(chosen, names)) throw new Refused('password_common')
     const passwordHash = await hashPassword(chosen)
     await ledger.transact(by, (state) => changePassword(state, { identifier, passwordHash }))
     const isActive = await ledger.read((state) => findUser(state, identifier)?.active)
@@ -82,14 +82,6 @@ export const acts: { readonly [name: string]: Act } = {
 }
 
 const USER_COLUMNS = ['username', 'email', 'role', 'state', 'todos', 'since']
-
-/** All that goes by that name: an account; a list, where lists are named; or, where both were used, both. */
-function eraseNamed(state: State, name: string): Decision<Event> {
-  const [user, list] = [eraseUser(state, name), eraseList(state, name)]
-  if (user.refusal !== undefined) return list
-  if (list.refusal !== undefined) return user
-  return accept<Event, undefined>([...user.facts, ...list.facts], undefined, { ...user.keeps, ...list.keeps })
-}
 
 /** What may begin a book. */
 export const begins = ['user add']
@@ -177,4 +169,7 @@ async function choosePassword(options: Options): Promise<{ password: string; sho
   return { password: first, ...silent }
 }
 
-const validatePassword = (text: string): true | string => isPassword(text) || 'A password has 8 to 1,024 characters.'
+const validatePassword = async (text: string): Promise<true | string> => {
+  if (!isPassword(text)) return sentence('password_length')
+  return (await isCommonPassword(text, [])) ? sentence('password_common') : true
+}

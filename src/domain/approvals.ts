@@ -2,13 +2,13 @@
 import type { ExpiredDropped } from './book.ts'
 import type { ClientEvent } from './clients.ts'
 import type { ConsentEvent } from './consents.ts'
-import type { GrantEvent } from './grants.ts'
+import { type GrantEvent, type Grants, revokeGrant } from './grants.ts'
 import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
 
-/** An operator took back what a user had allowed: they are asked again. */
-export type ApprovalEvent = { type: 'ConsentWithdrawn'; data: { user: string; client: string } }
+/** An operator took an approval back: its user is asked again. `request` is the one to which they said yes. */
+export type ApprovalEvent = { type: 'ApprovalWithdrawn'; data: { request: string; user: string; client: string } }
 
 export type Approval = {
   /** The request to which the user said yes: by this it is known to an operator. */
@@ -45,11 +45,12 @@ type Ends =
   | ExpiredDropped
 export const on: On<Approvals, ApprovalEvent | Ends> = {
   ConsentGranted({ approvals }, { at, data: { request, user, client, redirectUri, scope, approvedUntil } }) {
+    if (approvedUntil === null) return
     const approval = { request, user, client, redirectUri, scope, approvedAt: at, expiresAt: approvedUntil }
     approvals.set(keyOf(approval), approval)
   },
   ConsentDenied: (rows, { data }) => forget(rows, data),
-  ConsentWithdrawn: (rows, { data }) => forget(rows, data),
+  ApprovalWithdrawn: ({ approvals }, { data }) => approvals.deleteBy('request', data.request),
   TokenRevoked(rows, { data }) {
     if (data.access === null) forget(rows, data)
   },
@@ -74,8 +75,8 @@ function forget({ approvals }: Approvals, { user, client }: { user: string; clie
 }
 
 export const says: Says<ApprovalEvent> = {
-  ConsentWithdrawn: ({ data }, names) =>
-    `took back that ${names.user(data.user)} lets ${names.client(data.client)} in without being asked`,
+  ApprovalWithdrawn: ({ data }, names) =>
+    `took back the approval by which ${names.user(data.user)} let ${names.client(data.client)} in without being asked`,
 }
 
 /** Has the user allowed the client all of that scope, at that callback, and not too long ago? */
@@ -87,9 +88,21 @@ export function isApproved({ approvals }: Approvals, about: About & { readonly s
 }
 
 /** By an operator. @param request the one to which the user said yes. Refuses `grant_unknown`. */
-export function withdrawConsent({ approvals }: Approvals, request: string): Decision<ApprovalEvent, Approval> {
+export function withdrawApproval({ approvals }: Approvals, request: string): Decision<ApprovalEvent, Approval> {
   const found = approvals.by('request', request)[0]
   if (found === undefined) return refuse('grant_unknown')
   const { user, client } = found
-  return accept<ApprovalEvent, Approval>([{ type: 'ConsentWithdrawn', data: { user, client } }], found)
+  return accept<ApprovalEvent, Approval>([{ type: 'ApprovalWithdrawn', data: { request, user, client } }], found)
+}
+
+/** What `endAccess` has ended. */
+export type Ended = { readonly kind: 'connection' | 'approval'; readonly user: string; readonly client: string }
+
+/** Ends a connection, or an approval, whichever has that id; by an operator. Refuses `grant_unknown`. */
+export function endAccess(rows: Approvals & Grants, id: string): Decision<ApprovalEvent | GrantEvent, Ended> {
+  const kind = rows.grants.get(id) === undefined ? 'approval' : 'connection'
+  const decision = kind === 'connection' ? revokeGrant(rows, id) : withdrawApproval(rows, id)
+  if (decision.refusal !== undefined) return decision
+  const { user, client } = decision.result
+  return accept<ApprovalEvent | GrantEvent, Ended>(decision.facts, { kind, user, client })
 }

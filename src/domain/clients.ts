@@ -19,7 +19,7 @@ export type ClientEvent =
   | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
   | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
   | { type: 'ClientRemoved'; data: { client: string } }
-  | { type: 'RedirectUriRequested'; data: { client: string; uri: string } }
+  | { type: 'RedirectUriRequested'; data: { client: string; uri: string; expiresAt: number } }
   | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
   | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
 
@@ -90,7 +90,7 @@ export const on: On<Clients, ClientEvent | ExpiredDropped> = {
   ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
     change(rows, client, () => ({ secret, secretFrom })),
   RedirectUriRequested: ({ waiting }, { at, sealed, data }) =>
-    waiting.set(waitingKey(data), { ...data, askedAt: at, expiresAt: Date.parse(at) + WAITING_TTL_MS, sealed }),
+    waiting.set(waitingKey(data), { ...data, askedAt: at, sealed }),
   RedirectUriAllowed(rows, { data: { client, uri, from } }) {
     rows.waiting.delete(waitingKey({ client, uri }))
     change(rows, client, ({ redirects }) => ({
@@ -159,13 +159,11 @@ export function isRedirectUri(uri: string): boolean {
 }
 
 /**
- * Where ChatGPT takes its answers: for a plugin or a GPT, and for a connector. Only such a callback may wait for an
- * operator: anybody can send one, and an operator will paste it into a shell.
+ * Is this on a host where ChatGPT takes its answers? Only such a callback may wait for an operator, without a query and
+ * in letters that mean nothing to a shell: anybody can send it, and an operator will paste it.
  */
-const CHATGPT_CALLBACK =
-  /^https:\/\/(chat\.openai\.com|chatgpt\.com)\/(aip\/(plugin|g)-[\w-]{1,64}\/oauth\/callback|connector\/oauth\/[\w-]{1,64}|connector_platform_oauth_redirect)$/
-
-export const isChatGptCallback = (uri: string): boolean => CHATGPT_CALLBACK.test(uri)
+export const isChatGptCallback = (uri: string): boolean =>
+  /^https:\/\/(chat\.openai\.com|chatgpt\.com)\/[\w./-]{1,200}$/.test(uri) && new URL(uri).href === uri
 
 type Settle = {
   /** From the settings; what they do not give is `undefined`. */
@@ -259,16 +257,25 @@ const isClientName = (name: string): boolean =>
 
 type AskRedirect = { client: string; uri: string }
 
+/** Would asking for that callback put it before the operator? */
+export const isNewCallback = (rows: Clients, asked: AskRedirect): boolean =>
+  requestRedirect(rows, asked, 0).facts.length > 0
+
 /**
  * Somebody came with a callback that nobody allowed. Refuses in any case: `redirect_waiting` when an operator can now
  * allow it, `redirects_waiting_too_many` when they will not be told, `redirect_unregistered` when it is not ChatGPT's.
  */
-export function requestRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent, never> {
+export function requestRedirect(
+  rows: Clients,
+  { client, uri }: AskRedirect,
+  now: number,
+): Decision<ClientEvent, never> {
   const found = rows.clients.get(client)
   if (found === undefined || found.id !== CHATGPT || !isChatGptCallback(uri)) return refuse('redirect_unregistered')
   if (rows.waiting.get(waitingKey({ client, uri })) !== undefined) return refuse('redirect_waiting')
   if (rows.waiting.countBy('client', client) >= MAX_WAITING) return refuse('redirects_waiting_too_many')
-  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data: { client, uri } })
+  const data = { client, uri, expiresAt: now + WAITING_TTL_MS }
+  return refuse<ClientEvent>('redirect_waiting', { type: 'RedirectUriRequested', data })
 }
 
 /** Refuses `client_unknown`, `redirect_invalid`, `redirect_already_allowed`. */

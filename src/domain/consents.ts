@@ -24,8 +24,9 @@ export type ConsentEvent =
     }
   | {
       type: 'ConsentGranted'
-      /** `approvedUntil` (ms since 1970): for so long the same need not be asked again. */
-      data: { request: string; grant: string; approvedUntil: number } & Ids & Pick<Asked, 'redirectUri' | 'scope'>
+      /** `approvedUntil` (ms since 1970): for so long the same need not be asked again; `null`: not at all. */
+      data: { request: string; grant: string; approvedUntil: number | null } & Ids &
+        Pick<Asked, 'redirectUri' | 'scope'>
     }
   | { type: 'ConsentDenied'; data: { request: string } & Ids }
 
@@ -61,7 +62,7 @@ export const tables = (sight: Sight): Consents => ({
 
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
-  | Extract<SessionEvent, { type: 'SignedOut' }>
+  | Extract<SessionEvent, { type: 'SignedIn' | 'SignedOut' }>
   | Extract<ClientEvent, { type: 'ClientRemoved' }>
   | ExpiredDropped
 export const on: On<Consents, ConsentEvent | Ends> = {
@@ -75,6 +76,9 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   UserErased: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   SignedOut: ({ consents }, { data }) => consents.deleteBy('session', data.session),
+  SignedIn({ consents }, { data }) {
+    if (data.replaces !== null) consents.deleteBy('session', data.replaces)
+  },
   ClientRemoved: ({ consents }, { data }) => consents.deleteBy('client', data.client),
   ExpiredDropped({ consents }, { data }) {
     for (const key of expiredKeys(consents, data.until)) consents.delete(key)
@@ -170,7 +174,7 @@ export function examineRequest(
   const [challenge = null, resource = null] = [one('code_challenge'), one('resource')]
   const scope = normalizeScope(one('scope'))!
   const asked = { client: client.id, redirectUri, scope, challenge, resource }
-  // OpenID Connect Core §3.1.2.1: `consent`, `login` and `select_account` all want the user to see a page.
+  // As OpenID Connect clients say that the user is to see a page. This is no OpenID provider: other prompts are unknown.
   const mustAsk = /(^| )(consent|login|select_account)( |$)/.test(one('prompt') ?? '')
   return { asked, client, state, mustAsk }
 }
@@ -261,7 +265,7 @@ export function grantConsent(
   const { request, grant, code } = input
   const expiresAt = now + input.codeTtlMs
   const { user, client, redirectUri, scope, challenge, resource } = consent
-  const approvedUntil = isPublic(rows.clients.get(client)!) ? now : now + input.approvalTtlMs
+  const approvedUntil = isPublic(rows.clients.get(client)!) ? null : now + input.approvalTtlMs
   return accept(
     [
       { type: 'ConsentGranted', data: { request, user, client, redirectUri, scope, grant, approvedUntil } },

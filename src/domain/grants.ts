@@ -23,7 +23,11 @@ type Ids = { grant: string; user: string; client: string }
 export type GrantEvent =
   | CodeIssued
   | { type: 'CodeReplayed'; data: { code: string } & Ids }
-  | { type: 'TokenIssued'; data: { code: string; resource: string | null; grantExpiresAt: number } & Ids & Pair }
+  /** `replaces`: the oldest connection of that app to that user, which gives way. */
+  | {
+      type: 'TokenIssued'
+      data: { code: string; resource: string | null; grantExpiresAt: number; replaces: string | null } & Ids & Pair
+    }
   | { type: 'TokenRefreshed'; data: { from: string } & Ids & Pair }
   | { type: 'TokenReplayed'; data: { refresh: string } & Ids }
   /** A sibling that had lost was shown. It hurts nobody, but whoever shows it may be the one who was robbed. */
@@ -39,6 +43,8 @@ type Grant = {
   resource: string | null
   createdAt: string
   expiresAt: number
+  /** Where it began in the book: which is the oldest, whatever the clock did. */
+  seq: number
 }
 type Access = { kind: 'access'; grant: string; scope: string; expiresAt: number; parent?: undefined }
 type Refresh = {
@@ -109,18 +115,35 @@ function settleLineage({ tokens }: Grants, used: string, parent: string | undefi
   }
 }
 
+/** How many of its refresh tokens a grant remembers, so as to know them when they are shown again. */
+const MAX_REMEMBERED = 1000
+
+/** Of those that are of no use any more, the one that would expire first is forgotten when there are too many. */
+function forgetOldest({ tokens }: Grants, grant: string): void {
+  if (tokens.countBy('grant', grant) <= MAX_REMEMBERED) return
+  const refreshes = tokens.keysBy('grant', grant).flatMap((key) => {
+    const token = tokens.get(key)!
+    return token.kind === 'refresh' ? [{ key, ...token }] : []
+  })
+  if (refreshes.length <= MAX_REMEMBERED) return
+  const useless = refreshes.filter(({ spent, lost }) => spent || lost)
+  useless.sort((a, b) => a.expiresAt - b.expiresAt || (a.key < b.key ? -1 : 1))
+  if (useless[0] !== undefined) tokens.delete(useless[0].key)
+}
+
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
-  | Extract<ClientEvent, { type: 'ClientRemoved' }>
+  | Extract<ClientEvent, { type: 'ClientRemoved' | 'RedirectUriWithdrawn' }>
   | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
   CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
   CodeReplayed: (rows, { data }) => endGrant(rows, data.grant),
-  TokenIssued(rows, { at, data }) {
+  TokenIssued(rows, { seq, at, data }) {
+    if (data.replaces !== null) endGrant(rows, data.replaces)
     const code = rows.codes.get(data.code)
     if (code !== undefined) rows.codes.set(data.code, { ...code, redeemed: true })
     const { grant, user, client, scope, resource, grantExpiresAt: expiresAt } = data
-    rows.grants.set(grant, { user, client, scope, resource, createdAt: at, expiresAt })
+    rows.grants.set(grant, { user, client, scope, resource, createdAt: at, expiresAt, seq })
     addPair(rows, data)
   },
   TokenRefreshed(rows, { at, data }) {
@@ -130,6 +153,7 @@ export const on: On<Grants, GrantEvent | Ends> = {
       settleLineage(rows, data.from, used.parent)
     }
     addPair(rows, data, data.from)
+    forgetOldest(rows, data.grant)
   },
   TokenReplayed: (rows, { data }) => endGrant(rows, data.grant),
   TokenRefused: ({ tokens }, { data }) => tokens.delete(data.refresh),
@@ -138,6 +162,13 @@ export const on: On<Grants, GrantEvent | Ends> = {
   UserRevoked: (rows, { data }) => endAllOf(rows, 'user', data.user),
   UserErased: (rows, { data }) => endAllOf(rows, 'user', data.user),
   ClientRemoved: (rows, { data }) => endAllOf(rows, 'client', data.client),
+  // Whoever is at that address is to get nothing more.
+  RedirectUriWithdrawn({ codes }, { data }) {
+    for (const key of codes.keysBy('client', data.client)) {
+      const code = codes.get(key)!
+      if (code.redirectUri === data.uri && !code.redeemed) codes.delete(key)
+    }
+  },
   // What was about to be given is not; what apps already hold stays until it is disconnected.
   PasswordChanged({ codes }, { data }) {
     for (const key of codes.keysBy('user', data.user)) if (!codes.get(key)!.redeemed) codes.delete(key)
@@ -193,11 +224,10 @@ export type Redeem = Made & {
 /** How many connections an app may have to one user, as one has for each of its GPTs; the oldest gives way. */
 const MAX_CONNECTIONS = 100
 
-function givingWay({ grants }: Grants, user: string, client: string): GrantEvent[] {
+function givingWay({ grants }: Grants, user: string, client: string): string | null {
   const held = grants.keysBy('user', user).filter((id) => grants.get(id)!.client === client)
-  if (held.length < MAX_CONNECTIONS) return []
-  const grant = held.sort()[0]! // Ids are ULIDs: the smallest is the oldest.
-  return [{ type: 'TokenRevoked', data: { access: null, grant, user, client } }]
+  const since = (id: string): number => grants.get(id)!.seq
+  return held.length < MAX_CONNECTIONS ? null : held.reduce((oldest, id) => (since(id) < since(oldest) ? id : oldest))
 }
 
 /** RFC 6749 §4.1.3 with RFC 7636 §4.6. Only a redemption consumes the code; only a replay ends what it gave. */
@@ -217,9 +247,16 @@ export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<G
   if (input.resource !== undefined && input.resource !== resource) return refuse('resource_mismatch')
   const grantExpiresAt = now + input.refreshMaxTtlMs
   const pair = pairUntil(input, scope, grantExpiresAt, now)
-  const data = { code: input.code, grant, user, client, resource, grantExpiresAt, ...pair }
-  const given = { scope, accessExpiresAt: pair.accessExpiresAt, now }
-  return accept([...givingWay(rows, user, client), { type: 'TokenIssued', data }], given)
+  const replaces = givingWay(rows, user, client)
+  return accept(
+    [
+      {
+        type: 'TokenIssued',
+        data: { code: input.code, grant, user, client, resource, grantExpiresAt, replaces, ...pair },
+      },
+    ],
+    { scope, accessExpiresAt: pair.accessExpiresAt, now },
+  )
 }
 
 /** For so long after its first use a refresh token may be used again: parallel refreshes are ordinary, not theft. */
@@ -267,6 +304,8 @@ export function revokeToken(rows: Grants, { token, client }: { token: string; cl
   const found = rows.tokens.get(token)
   const grant = found === undefined ? undefined : rows.grants.get(found.grant)
   if (found === undefined || grant?.client !== client) return accept([], undefined)
+  // It gives nothing any more, and must not hurt the one that does.
+  if (found.kind === 'refresh' && found.lost) return accept([], undefined)
   const access = found.kind === 'access' ? token : null
   const data = { access, grant: found.grant, user: grant.user, client }
   return accept<GrantEvent, undefined>([{ type: 'TokenRevoked', data }], undefined)
@@ -289,9 +328,17 @@ export type Introspected = {
   readonly resource: string | null
 }
 
-/** For whom a token was given, whatever has become of it. */
-export const userOf = ({ tokens, grants }: Grants, token: string): string | undefined =>
-  grants.get(tokens.get(token)?.grant ?? '')?.user
+/** For whom that client could exchange that refresh token now; `undefined` where it could not. */
+export function userToRefresh(
+  { tokens, grants }: Grants,
+  { from, client }: { from: string; client: string },
+  now: number,
+): string | undefined {
+  const token = tokens.get(from)
+  const grant = token?.kind === 'refresh' ? grants.get(token.grant) : undefined
+  if (token?.kind !== 'refresh' || grant?.client !== client || token.lost || isUsedUp(token, now)) return undefined
+  return now < token.expiresAt && now < grant.expiresAt ? grant.user : undefined
+}
 
 /** A token that could be used now, and is that client's; nothing else is told of any (RFC 7662 §2.2, §4). */
 export function introspect(

@@ -2,7 +2,7 @@
 import { accept, type Decision, type On, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
 import { addTodo, type Most, type TodoEvent, type Todos } from './todos.ts'
-import { userKeyName } from './users.ts'
+import { eraseUser, type UserEvent, type Users, userKeyName } from './users.ts'
 
 /** In the events of its to-dos a list stands where a user would. Its name may be somebody's, so it is personal. */
 export type ListEvent =
@@ -41,6 +41,18 @@ export function eraseList(rows: Lists, name: string): Decision<ListEvent> {
   const user = ownerId(rows, { list: name.trim() })
   if (user === undefined) return refuse('user_unknown')
   return accept([{ type: 'ListErased', data: { user } }], undefined, { [userKeyName(user)]: undefined })
+}
+
+/**
+ * All that goes by that name: an account; a list, where lists are named; or, where both were used, both.
+ * Refuses `user_unknown`.
+ */
+export function eraseNamed(rows: Lists & Users, name: string): Decision<ListEvent | UserEvent> {
+  const [user, list] = [eraseUser(rows, name), eraseList(rows, name)]
+  if (user.refusal !== undefined) return list
+  if (list.refusal !== undefined) return user
+  const facts: readonly (ListEvent | UserEvent)[] = [...user.facts, ...list.facts]
+  return accept<ListEvent | UserEvent, undefined>(facts, undefined, { ...user.keeps, ...list.keeps })
 }
 
 /** How many lists there may be where anybody may begin one. */

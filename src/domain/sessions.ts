@@ -5,7 +5,8 @@ import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { User, UserEvent, Users } from './users.ts'
 
 export type SessionEvent =
-  | { type: 'SignedIn'; data: { user: string; session: string; expiresAt: number } }
+  /** `replaces`: the oldest session of that user, which gives way. */
+  | { type: 'SignedIn'; data: { user: string; session: string; expiresAt: number; replaces: string | null } }
   | { type: 'SignInFailed'; data: { user?: string; cause: 'unknown_user' | 'wrong_password' | 'revoked_user' } }
   | { type: 'SignedOut'; data: { user: string; session: string } }
 
@@ -13,6 +14,8 @@ export type Session = {
   readonly user: string
   readonly expiresAt: number
   readonly createdAt: string
+  /** Where it began in the book: which is the oldest, whatever the clock did. */
+  readonly seq: number
   readonly sealed: Sealed<Trace> | undefined
 }
 export type Sessions = { readonly sessions: Table<Session, 'user' | 'minute'> }
@@ -26,8 +29,10 @@ export const tables = (sight: Sight): Sessions => ({
 
 type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }> | ExpiredDropped
 export const on: On<Sessions, SessionEvent | Ends> = {
-  SignedIn: ({ sessions }, { at, sealed, data: { user, session, expiresAt } }) =>
-    sessions.set(session, { user, expiresAt, createdAt: at, sealed }),
+  SignedIn({ sessions }, { seq, at, sealed, data: { user, session, expiresAt, replaces } }) {
+    if (replaces !== null) sessions.delete(replaces)
+    sessions.set(session, { user, expiresAt, createdAt: at, seq, sealed })
+  },
   SignInFailed: () => {},
   SignedOut: ({ sessions }, { data }) => sessions.delete(data.session),
   UserRevoked: ({ sessions }, { data }) => sessions.deleteBy('user', data.user),
@@ -73,19 +78,19 @@ export function signIn(rows: Users & Sessions, input: SignIn, now: number): Deci
   if (!input.passwordRight || user.passwordChanges !== input.passwordChanges)
     return fail({ user: user.id, cause: 'wrong_password' })
   if (!user.active) return fail({ user: user.id, cause: 'revoked_user' })
-  const data = { user: user.id, session: input.session, expiresAt: now + input.sessionTtlMs }
-  const ends = [...new Set([input.before, givingWay(rows, user.id)])].flatMap((session) => ending(rows, session))
-  return accept<SessionEvent, undefined>([...ends, { type: 'SignedIn', data }], undefined)
+  const [expiresAt, replaces] = [now + input.sessionTtlMs, givingWay(rows, user.id, input.before)]
+  const data = { user: user.id, session: input.session, expiresAt, replaces }
+  return accept<SessionEvent, undefined>([...ending(rows, input.before), { type: 'SignedIn', data }], undefined)
 }
 
-/** In how many browsers somebody may be signed in at once; the oldest sign-in gives way. */
+/** In how many browsers somebody may be signed in at once. */
 const MAX_SESSIONS = 50
 
-function givingWay({ sessions }: Sessions, user: string): string | undefined {
-  const held = sessions.keysBy('user', user)
-  if (held.length < MAX_SESSIONS) return undefined
-  const since = (session: string): string => sessions.get(session)!.createdAt
-  return held.reduce((oldest, session) => (since(session) < since(oldest) ? session : oldest))
+/** @param before ends in any case */
+function givingWay({ sessions }: Sessions, user: string, before: string | undefined): string | null {
+  const held = sessions.keysBy('user', user).filter((session) => session !== before)
+  const since = (session: string): number => sessions.get(session)!.seq
+  return held.length < MAX_SESSIONS ? null : held.reduce((oldest, one) => (since(one) < since(oldest) ? one : oldest))
 }
 
 const fail = (data: Extract<SessionEvent, { type: 'SignInFailed' }>['data']): Decision<SessionEvent> =>

@@ -154,7 +154,7 @@ export type Reason =
   | 'list_invalid'
   | 'list_foreign'
   | 'list_full'
-  | 'lists_full'
+  | 'daybook_full'
   | 'todo_text_invalid'
   | 'todo_too_long'
   | 'todo_index_invalid'

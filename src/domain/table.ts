@@ -69,8 +69,9 @@ export class Table<V extends object, I extends string = never> {
     return this.#sizes.get(`${index}\0${value}`) ?? 0
   }
 
-  /** What all rows take. Counts as having met none of them: it is no more than a bound. */
+  /** What all rows take. Counts as having met whatever is unwritten. */
   get totalSize(): number {
+    this.#meetAll()
     return this.#sizes.get('') ?? 0
   }
 
@@ -85,8 +86,7 @@ export class Table<V extends object, I extends string = never> {
 
   /** All rows. Counts as having met whatever is unwritten. */
   entries(): IterableIterator<[string, V]> {
-    if (this.#gathering.size > 0) this.#sight.met = 2
-    else if (this.#writing.size > 0 && this.#sight.met === 0) this.#sight.met = 1
+    this.#meetAll()
     return this.#rows.entries()
   }
 
@@ -181,6 +181,11 @@ export class Table<V extends object, I extends string = never> {
     const size = (this.#sizes.get(what) ?? 0) + by
     if (size === 0) this.#sizes.delete(what)
     else this.#sizes.set(what, size)
+  }
+
+  #meetAll(): void {
+    if (this.#gathering.size > 0) this.#sight.met = 2
+    else if (this.#writing.size > 0 && this.#sight.met === 0) this.#sight.met = 1
   }
 
   #meet(gathering: Unwritten, writing: Unwritten, what: string): void {

@@ -17,8 +17,11 @@ export type Todo = {
 }
 export type Todos = { readonly todos: Table<Todo, 'user'> }
 
+/** About what it takes in memory, sealed and opened: bytes. */
+const sizeOf = (todo: Todo): number => 2 * todo.sealed.size + 800
+
 export const tables = (sight: Sight): Todos => ({
-  todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }, (todo) => todo.sealed.size),
+  todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }, sizeOf),
 })
 
 type Ends = Extract<UserEvent, { type: 'UserErased' }> | Extract<ListEvent, { type: 'ListErased' }>
@@ -52,6 +55,13 @@ export const says: Says<TodoEvent> = {
 /** The longest text of a to-do, in Unicode code points. */
 export const MAX_TEXT_LENGTH = 10_000
 
+/** What is wrong with the text of a to-do, if anything. */
+export function textWrong(text: string): 'todo_text_invalid' | 'todo_too_long' | undefined {
+  // Lone surrogates have no UTF-8 form, so a text with one could not be proved (RFC 8785 §3.2.2.2).
+  if (text.trim() === '' || !text.isWellFormed()) return 'todo_text_invalid'
+  return text.length > MAX_TEXT_LENGTH && [...text].length > MAX_TEXT_LENGTH ? 'todo_too_long' : undefined
+}
+
 type Item = { readonly id: string; readonly text: string }
 
 /**
@@ -70,19 +80,18 @@ const ordered = (todos: Todos['todos'], user: string): [string, Todo][] =>
     .map((id): [string, Todo] => [id, todos.get(id)!])
     .sort(([, a], [, b]) => a.seq - b.seq)
 
-/** How many to-dos a list may hold, and what those of one list, and of all lists, may take (`Sealed.size`). */
+/** How many to-dos a list may hold, and what those of one list, and of all lists, may take in memory: bytes. */
 export type Most = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
 type Add = { user: string; todo: string; text: string; most: Most }
 
-/** Refuses `todo_text_invalid`, `todo_too_long`, `list_full`, `lists_full`. Gives the new to-do's index. */
+/** Refuses `todo_text_invalid`, `todo_too_long`, `list_full`, `daybook_full`. Gives the new to-do's index. */
 export function addTodo({ todos }: Todos, { user, todo, text, most }: Add): Decision<TodoEvent, number> {
-  // Lone surrogates have no UTF-8 form, so a text with one could not be proved (RFC 8785 §3.2.2.2).
-  if (text.trim() === '' || !text.isWellFormed()) return refuse('todo_text_invalid')
-  if (text.length > MAX_TEXT_LENGTH && [...text].length > MAX_TEXT_LENGTH) return refuse('todo_too_long')
+  const wrong = textWrong(text)
+  if (wrong !== undefined) return refuse(wrong)
   const index = todos.countBy('user', user)
   if (index >= most.open || todos.sizeBy('user', user) >= most.size) return refuse('list_full')
   // All of it is held in memory, whoever wrote it.
-  if (todos.totalSize >= most.sizeOfAll) return refuse('lists_full')
+  if (todos.totalSize >= most.sizeOfAll) return refuse('daybook_full')
   return accept([{ type: 'TodoAdded', data: { todo, user }, personal: { text } }], index)
 }
 

@@ -48,11 +48,12 @@ function nameOf({ kind, id }: Actor, state: State): string {
   return { operator: 'the operator', system: 'Daybook itself', anonymous: 'somebody unknown' }[kind]
 }
 
-const ULID = /^[\dA-HJKMNP-TV-Z]{26}$/i
+const ULID = /^[0-7][\dA-HJKMNP-TV-Z]{25}$/i
 
 /** Ids for names in a filter. An id stands for itself, also that of somebody who has been erased. */
 export const resolverOf = (state: State): Resolve => ({
   user: (name) =>
+    (ULID.test(name) && name === name.toUpperCase() ? name : undefined) ??
     findUser(state, name)?.id ??
     ownerId(state, { list: name }) ??
     (ULID.test(name) && findClient(state, name.toLowerCase()) === undefined ? name.toUpperCase() : undefined),

@@ -74,8 +74,9 @@ export const findUser = ({ users }: Users, identifier: string): User | undefined
   return users.by(name.includes('@') ? 'email' : 'username', name)[0]
 }
 
-/** The user's name for people to read; their id once it can no longer be opened. */
-export const usernameOf = ({ users }: Users, id: string): string => users.get(id)?.sealed.open?.username ?? id
+/** The user's name for people to read; once it can no longer be opened, something that nobody can be called. */
+export const usernameOf = ({ users }: Users, id: string): string =>
+  users.get(id)?.sealed.open?.username ?? `the erased ${id}`
 
 type Register = {
   user: string

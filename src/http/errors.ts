@@ -35,7 +35,7 @@ const plain: Table = {
   origin_foreign: [
     403,
     'forbidden',
-    'Nobody signs in to this Daybook, so it answers only at its own address, and no foreign web page.',
+    'Nobody signs in here, so the Host must be the one of PUBLIC_URL, localhost or an address, and the Origin in CORS_ORIGINS.',
   ],
   book_unavailable: [503, 'unavailable', UNAVAILABLE],
   rate_limited: [429, 'rate_limited', LIMITED],
@@ -78,8 +78,8 @@ const plain: Table = {
   redirect_waiting: [400, 'redirect_waiting', 'The operator of this Daybook has to allow this connection first.'],
   redirects_waiting_too_many: [
     400,
-    'redirect_waiting',
-    'The operator of this Daybook has to allow this connection first, and has too many waiting to be told of it.',
+    'redirect_unregistered',
+    'The operator of this Daybook has to allow this connection first, and their list of such requests is full.',
   ],
   redirect_unknown: [404, 'redirect_unknown', 'That callback is neither allowed nor waiting.'],
   redirect_from_settings: [
@@ -130,7 +130,7 @@ const plain: Table = {
   keys_too_many: [409, 'too_many_keys', 'There may be 50 keys: revoke one that is not needed any more.'],
   lists_too_many: [409, 'too_many_lists', 'There are as many lists as there may be.'],
   list_full: [409, 'list_full', 'The list is full: delete something first.'],
-  lists_full: [409, 'lists_full', 'This Daybook holds as much as it may: something has to be deleted first.'],
+  daybook_full: [507, 'daybook_full', 'This Daybook holds as many to-dos as it may: tell whoever runs it.'],
   todo_text_invalid: [400, 'invalid_todo', '"todo" must be a text with something in it.'],
   todo_too_long: [413, 'too_large', '"todo" may have at most 10,000 characters.'],
   todo_index_invalid: [400, 'invalid_todo_idx', '"todo_idx" must be a whole number: 0 is the first to-do of the list.'],
@@ -231,7 +231,7 @@ const oauth: Table = {
   keys_too_many: NEVER,
   lists_too_many: NEVER,
   list_full: NEVER,
-  lists_full: NEVER,
+  daybook_full: NEVER,
   todo_text_invalid: NEVER,
   todo_too_long: NEVER,
   todo_index_invalid: NEVER,

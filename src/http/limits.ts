@@ -9,16 +9,17 @@ import { Refused } from '../ledger/ledger.ts'
 export const LIMITS = {
   sign_in: 'wrong passwords for one account',
   sign_in_address: 'wrong passwords from one address',
-  sign_up: 'new accounts from one address',
+  sign_up: 'tries to make an account from one address',
   sign_ups: 'new accounts from everywhere',
-  account: 'sign-ins, connections and new keys of one account',
+  account: 'sign-ins and new keys of one account',
+  consent: 'connections that one account is asked about',
   authorize: 'authorization requests from one address',
   waiting: 'new callbacks for the operator to allow from one address',
   token: 'token requests of one app; of a public one, from one address',
   refresh: 'refreshes of one app for one user',
   failed: 'wrong credentials of apps and programs from one address',
   api: 'API calls of one user, list or, where nobody signs in, address',
-  write: 'changes by one user, list or address; of a longer text, each 1,024 bytes count',
+  write: 'changes by one user, list or address; of a longer text, each 512 bytes count',
 } as const
 export type LimitName = keyof typeof LIMITS
 /** So many in each window. */
@@ -27,7 +28,10 @@ export type LimitSettings = { readonly [N in LimitName]: Limit }
 
 type Counter = { readonly limit: Limit; readonly limiter: RateLimiterMemory; refused: number }
 
-/** Counts in memory: after a restart everybody begins anew. A count is taken before anything else is done, so that it cannot be raced. */
+/**
+ * Counts in memory: after a restart everybody begins anew. What must not be raced, such as tries of a password, is taken
+ * before it is done, and given back where it was well.
+ */
 export class Limits {
   readonly #counters: ReadonlyMap<LimitName, Counter>
 
@@ -54,15 +58,17 @@ export class Limits {
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error
       counter.refused++
+      // What was not done does not count; a smaller one may still fit.
+      if (count > 1) await counter.limiter.reward(key, count)
       tell(ctx, name, counter.limit, error)
       ctx.set('Retry-After', String(secondsOf(error)))
       throw new Refused('rate_limited')
     }
   }
 
-  /** It was well: what was counted before is not. */
-  async giveBack(name: LimitName, key: string): Promise<void> {
-    await this.#counters.get(name)?.limiter.reward(key)
+  /** It was well, or nothing was done: what was counted before is not. */
+  async giveBack(name: LimitName, key: string, count = 1): Promise<void> {
+    await this.#counters.get(name)?.limiter.reward(key, count)
   }
 
   /** How often each limit has refused somebody since the start. */

@@ -28,7 +28,7 @@ const MEDIA_TYPE = /^$|^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"]
 /** Reads a body of JSON or form, at most so large, in UTF-8, sent as it is. */
 export const parseBody: Middleware = (ctx, next) => {
   const coding = ctx.get('transfer-encoding').toLowerCase()
-  // RFC 9112 §6.1: of a coding that is not understood, it is not known where the body ends.
+  // RFC 9112 §6.1, §6.3: nobody needs another coding, and of most it is not known where the body ends.
   if (!['', 'chunked'].includes(coding)) {
     ctx.set('Connection', 'close')
     throw new Refused('request_malformed')

@@ -62,12 +62,13 @@ function addHome(router: Router, deps: Deps): void {
   router.get('/', async (ctx) => {
     const visitor = await signedIn(ctx, deps)
     if (visitor === undefined) return sendPage(ctx, homePage({ ...settings, canSignUp: canSignUp(deps) }))
-    const from = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
-    const [username, todos, count] = await ledger.read((state) => [
+    const [username, count] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
-      todosOnPage(state, visitor.user.id, from),
       state.todos.countBy('user', visitor.user.id),
     ])
+    const asked = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
+    const from = asked < count ? asked : 0
+    const todos = await ledger.read((state) => todosOnPage(state, visitor.user.id, from))
     const next = from + todos.length < count ? from + todos.length : undefined
     const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
     return sendPage(ctx, signedInHomePage({ ...settings, username, todos, from, count, next, signOutToken }))
@@ -108,7 +109,7 @@ function addSignIn(router: Router, deps: Deps): void {
 }
 
 function addSignUp(router: Router, deps: Deps): void {
-  const { ledger } = deps
+  const { ledger, limits } = deps
   router.get('/signup', async (ctx) => {
     if (!canSignUp(deps)) throw new Refused('signup_closed')
     const returnTo = ctx.query.return_to
@@ -131,13 +132,16 @@ function addSignUp(router: Router, deps: Deps): void {
       ...(isUsername(username) ? [] : (['username_invalid'] as const)),
       ...(email === '' || isEmail(email) ? [] : (['email_invalid'] as const)),
       ...(isPassword(password) ? [] : (['password_length'] as const)),
+      ...((await isCommonPassword(password, [username, email])) ? (['password_common'] as const) : []),
     ]
     if (malformed.length > 0) return again(Object.assign({}, ...malformed.map(signUpErrors)), 400)
     try {
-      await deps.limits.take(ctx, 'sign_up', byAddress(ctx))
-      await deps.limits.take(ctx, 'sign_ups', '')
+      await limits.take(ctx, 'sign_up', byAddress(ctx))
+      await limits.take(ctx, 'sign_ups', '')
       const who = by(ctx, ANONYMOUS)
-      const user = await addUser(ledger, who, { username, email: email || undefined, password, admin: false })
+      const made = addUser(ledger, who, { username, email: email || undefined, password, admin: false })
+      made.catch(() => limits.giveBack('sign_ups', '')) // No account was made.
+      const user = await made
       await startSession(ctx, deps, user)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
@@ -174,6 +178,7 @@ function signUpErrors(reason: Reason): FieldErrors | undefined {
   const text = sentence(reason)
   if (reason === 'username_invalid' || reason === 'username_taken') return { username: text }
   if (reason === 'email_invalid' || reason === 'email_taken') return { email: text }
+  if (reason === 'rate_limited') return { form: text }
   if (reason === 'password_length' || reason === 'password_common') return { password: text }
   return undefined
 }
@@ -213,10 +218,13 @@ async function signInWith(ctx: Context, deps: Deps, identifier: string, password
   await limits.take(ctx, 'sign_in_address', address)
   await limits.take(ctx, 'sign_in', account)
   const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
-  if (passwordRight && user !== undefined) await limits.take(ctx, 'account', user.id)
+  const isRight = passwordRight && user?.active === true
+  if (isRight) {
+    await limits.giveBack('sign_in_address', address)
+    await limits.giveBack('sign_in', account)
+    await limits.take(ctx, 'account', account)
+  }
   await beginSession(ctx, deps, { user: user?.id, passwordRight, passwordChanges: user?.passwordChanges ?? 0 })
-  await limits.giveBack('sign_in_address', address)
-  await limits.giveBack('sign_in', account)
 }
 
 type Claim = { user: string | undefined; passwordRight: boolean; passwordChanges: number }

@@ -4,7 +4,7 @@ import type { Context } from 'koa'
 import type { State } from '../domain/domain.ts'
 import { addTo, type Owner, ownerId } from '../domain/lists.ts'
 import { refuse } from '../domain/shape.ts'
-import { deleteTodo, openTodos } from '../domain/todos.ts'
+import { deleteTodo, openTodos, textWrong } from '../domain/todos.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { newKey } from '../ledger/vault.ts'
@@ -33,7 +33,10 @@ export function todoRoutes(deps: Deps): Router {
     const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
     const { todo: text } = jsonObject(ctx)
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
-    await limits.take(ctx, 'write', countsAs, Math.ceil(Buffer.byteLength(text) / 1024))
+    const wrong = textWrong(text)
+    if (wrong !== undefined) throw new Refused(wrong)
+    // It is kept twice: when it is added, and when it is deleted.
+    await limits.take(ctx, 'write', countsAs, Math.ceil(Buffer.byteLength(text) / 512))
     const id = newId(ledger.now())
     const list = { id: newId(ledger.now()), key: newKey() }
     const input = { owner, list, todo: id, text, most }

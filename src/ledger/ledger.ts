@@ -280,8 +280,9 @@ export class Ledger {
   #fail(error: Error): void {
     const waiting = [this.#gathering, this.#writing]
     this.#writing = this.#gathering = undefined
-    rollBack(this.#book.state)
+    // The keys first: by what they open, rows are found.
     for (const group of waiting) for (const undo of group?.undo.reverse() ?? []) undo()
+    rollBack(this.#book.state)
     this.#book.tip = this.#book.durable
     // What failed first says why; the rest failed for that.
     if (this.#recovery === undefined) this.#setStatus({ writable: false, reason: error.message })

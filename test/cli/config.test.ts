@@ -40,13 +40,14 @@ const DEFAULTS = {
   LIMIT_SIGN_UP: '20/1h',
   LIMIT_SIGN_UPS: '100/1h',
   LIMIT_ACCOUNT: '120/1h',
+  LIMIT_CONSENT: '120/1h',
   LIMIT_AUTHORIZE: '120/1m',
   LIMIT_WAITING: '10/1d',
   LIMIT_TOKEN: '600/1m',
   LIMIT_REFRESH: '300/1h',
   LIMIT_FAILED: '60/1m',
   LIMIT_API: '600/1m',
-  LIMIT_WRITE: '20000/1d',
+  LIMIT_WRITE: '10000/1d',
   MAX_LIST_SIZE: '4MB',
   MAX_LISTS_SIZE: '256MB',
   MAX_OPEN_TODOS: '1000',
@@ -199,8 +200,8 @@ const DURATION = {
   right: ['1s', '60s', '15m', '1h', '30d'],
 }
 const LIMIT = {
-  wrong: ['10', '0/1m', '10/0m', '10/1w', '10 / 1m', '-1/1m', '1e3/1m'],
-  right: ['10/15m', '1/1s', '600/1m'],
+  wrong: ['10', '0/1m', '10/0m', '10/1w', '10/25d', '10 / 1m', '-1/1m', '1e3/1m'],
+  right: ['10/15m', '1/1s', '600/1m', '1/24d'],
 }
 const SIZE = { wrong: ['4', '4mb', '0MB', '1.5MB', '-1MB', '4 MB', 'MB'], right: ['500kB', '4MB', '1GB'] }
 /** For each setting what it does not take, and what it does. */
@@ -252,6 +253,7 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
   LIMIT_SIGN_UP: LIMIT,
   LIMIT_SIGN_UPS: LIMIT,
   LIMIT_ACCOUNT: LIMIT,
+  LIMIT_CONSENT: LIMIT,
   LIMIT_AUTHORIZE: LIMIT,
   LIMIT_WAITING: LIMIT,
   LIMIT_TOKEN: LIMIT,

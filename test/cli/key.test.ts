@@ -64,7 +64,7 @@ test('token: what apps may do for somebody; one connection ended at once', async
   const tokens = await chatgpt.connect(person('alice'))
   const [yes, grant] = await rowsOf(home, 'token list alice')
   t.like(grant!, { app: 'ChatGPT', kind: 'connection', scope: 'todos:read todos:write' })
-  t.like(yes!, { app: 'ChatGPT', kind: 'remembered yes', scope: 'todos:read todos:write' })
+  t.like(yes!, { app: 'ChatGPT', kind: 'approval', scope: 'todos:read todos:write' })
   const forgotten = await daybook(home, `token revoke ${yes!.id}`)
   t.like(forgotten, { code: 0 })
   t.regex(forgotten.stdout, /^alice is asked again when they connect ChatGPT\./)

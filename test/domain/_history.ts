@@ -85,7 +85,7 @@ export const chatgpt: Event[] = [
 
 export const signedIn = (user: string, session: string, expiresAt = NOON + 14 * DAY): Event => ({
   type: 'SignedIn',
-  data: { user, session, expiresAt },
+  data: { user, session, expiresAt, replaces: null },
 })
 
 const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read todos:write', challenge: null }
@@ -119,6 +119,7 @@ export const tokenIssued = (user: string, code: string, wanted: Wanted = {}): Ev
     client: wanted.client ?? 'chatgpt',
     resource: wanted.resource ?? null,
     grantExpiresAt: NOON + 90 * DAY,
+    replaces: null,
     access: `access-${code}`,
     accessExpiresAt: NOON + HOUR,
     refresh: `refresh-${code}`,

@@ -1,6 +1,6 @@
 /** Approvals: whom a user has let in before is let in again without a question, for a while, and only just so. */
 import test from 'ava'
-import { withdrawConsent } from '../../src/domain/approvals.ts'
+import { withdrawApproval } from '../../src/domain/approvals.ts'
 import { type Asked, denyConsent, grantAgain, grantConsent, isRemembered } from '../../src/domain/consents.ts'
 import type { Event } from '../../src/domain/domain.ts'
 import { CALLBACK, chatgpt, consentRequested, DAY, History, MINUTE, NOON, registered, signedIn } from './_history.ts'
@@ -81,14 +81,13 @@ test('a public client is never remembered, and leaves nothing that could be take
   history.given(consentRequested('alice', 's1', 'r2', asked))
   t.is(history.when(grantConsent(history.state, { ...ANSWER, request: 'r2', code: 'c2' }, NOON)).refusal, undefined)
   t.false(remembers(history, asked))
-  const [approval] = history.state.approvals.by('client', 'app')
-  t.is(approval?.expiresAt, NOON)
+  t.is(history.state.approvals.countBy('client', 'app'), 0)
 })
 
 const ids = { user: 'alice', client: 'chatgpt' }
 const ends: { readonly [what: string]: Event } = {
   'no, said later': { type: 'ConsentDenied', data: { request: 'r9', ...ids } },
-  'an operator': { type: 'ConsentWithdrawn', data: ids },
+  'an operator': { type: 'ApprovalWithdrawn', data: { request: 'r1', ...ids } },
   'the end of a connection': { type: 'TokenRevoked', data: { access: null, grant: 'g9', ...ids } },
   'a code that was shown twice': { type: 'CodeReplayed', data: { code: 'c9', grant: 'g9', ...ids } },
   'a refresh token that was stolen': { type: 'TokenReplayed', data: { refresh: 'x', grant: 'g9', ...ids } },
@@ -129,10 +128,13 @@ test('a no on one callback ends the yes on the other, too', (t) => {
   t.false(remembers(history))
 })
 
-test('an operator takes a yes back by the request it was given to', (t) => {
-  const history = approved()
-  t.is(withdrawConsent(history.state, 'r2').refusal, 'grant_unknown')
-  const { facts } = history.when(withdrawConsent(history.state, 'r1'))
-  t.deepEqual(facts, [{ type: 'ConsentWithdrawn', data: ids }])
-  t.is(withdrawConsent(history.state, 'r1').refusal, 'grant_unknown')
+test('an operator takes one approval back, by the request that was allowed', (t) => {
+  const history = approved().given(consentRequested('alice', 's1', 'r2', { redirectUri: TWIN }))
+  history.when(grantConsent(history.state, { ...ANSWER, request: 'r2', grant: 'g2', code: 'c2' }, NOON))
+  t.is(withdrawApproval(history.state, 'r3').refusal, 'grant_unknown')
+  const { facts } = history.when(withdrawApproval(history.state, 'r1'))
+  t.deepEqual(facts, [{ type: 'ApprovalWithdrawn', data: { request: 'r1', ...ids } }])
+  t.false(remembers(history))
+  t.true(remembers(history, { redirectUri: TWIN }))
+  t.is(withdrawApproval(history.state, 'r1').refusal, 'grant_unknown')
 })

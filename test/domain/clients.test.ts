@@ -211,17 +211,13 @@ test('3. only a callback of ChatGPT’s own, written as it is sent, may wait for
       `https://chatgpt.com/aip/g-${'x'.repeat(64)}/oauth/callback`,
     ],
     ...['https://chatgpt.com/connector/oauth/aB_3-x', 'https://chatgpt.com/connector_platform_oauth_redirect'],
+    ...[`${CALLBACK}/`, `${CALLBACK}/more`, `https://chatgpt.com/${'x'.repeat(200)}`],
   ]
   const wrong = [
-    ...['', '/more', '?a=b', '#x', '/', '%2F'].slice(1).map((more) => `${CALLBACK}${more}`),
-    ...[
-      'https://chatgpt.com/',
-      'https://chatgpt.com/aip/g-1/oauth/callback\n',
-      'https://chatgpt.com/aip/x-1/oauth/callback',
-    ],
-    ...['https://chatgpt.com/aip/g-/oauth/callback', 'https://chatgpt.com/aip/g-a%20b/oauth/callback'],
-    ...[`https://chatgpt.com/aip/g-${'x'.repeat(65)}/oauth/callback`, 'https://chatgpt.com/connector/oauth/a/b'],
-    ...["https://chatgpt.com/aip/g-1'$(x)/oauth/callback", 'https://chatgpt.com/g/g-1', 'https://chatgpt.com/c/x?y'],
+    ...['?a=b', '#x', '%2F', ' '].map((more) => `${CALLBACK}${more}`),
+    ...['https://chatgpt.com/aip/g-1/oauth/callback\n', 'https://chatgpt.com/aip/g-a%20b/oauth/callback'],
+    ...["https://chatgpt.com/aip/g-1'$(x)/oauth/callback", 'https://chatgpt.com/c/x;y', 'https://chatgpt.com/a&b'],
+    ...['https://chatgpt.com/./a', 'https://chatgpt.com/a/..', `https://chatgpt.com/${'x'.repeat(201)}`],
     ...['http://chat.openai.com/aip/x', 'https://chat.openai.com:8443/x', 'https://chat.openai.com.evil.example/x'],
     ...['https://evil.example/https://chatgpt.com/', 'https://chatgpt.com@evil.example/', 'https://x@chatgpt.com/'],
     ...[
@@ -243,7 +239,7 @@ test('3. only a callback of ChatGPT’s own, written as it is sent, may wait for
   for (const uri of right) t.true(isChatGptCallback(uri), uri)
   for (const uri of wrong) {
     t.false(isChatGptCallback(uri), uri)
-    t.deepEqual(requestRedirect(history.state, { client: 'chatgpt', uri }), {
+    t.deepEqual(requestRedirect(history.state, { client: 'chatgpt', uri }, NOON), {
       facts: [],
       refusal: 'redirect_unregistered',
     })
@@ -251,7 +247,7 @@ test('3. only a callback of ChatGPT’s own, written as it is sent, may wait for
   const other: Event = { type: 'ClientRegistered', data: { ...chatgptData, client: 'other', clientId: 'other' } }
   history.given(other)
   for (const name of ['other', 'nobody', 'id-of-chatgpt'])
-    t.is(requestRedirect(history.state, { client: name, uri: CALLBACK }).refusal, 'redirect_unregistered')
+    t.is(requestRedirect(history.state, { client: name, uri: CALLBACK }, NOON).refusal, 'redirect_unregistered')
 })
 const chatgptData = (chatgpt[0] as Extract<Event, { type: 'ClientRegistered' }>).data
 
@@ -259,12 +255,15 @@ test('3. a callback waits once; the operator allows it in one step', (t) => {
   const uri = 'https://chatgpt.com/aip/g-1/oauth/callback'
   const history = new History().given(...chatgpt)
   const asked = { client: 'chatgpt', uri }
-  const fact = { type: 'RedirectUriRequested', data: asked }
-  t.deepEqual(history.when(requestRedirect(history.state, asked)), {
+  const fact = { type: 'RedirectUriRequested', data: { ...asked, expiresAt: NOON + DAY } }
+  t.deepEqual(history.when(requestRedirect(history.state, asked, history.now)), {
     facts: [fact],
     refusal: 'redirect_waiting',
   } as never)
-  t.deepEqual(history.when(requestRedirect(history.state, asked)), { facts: [], refusal: 'redirect_waiting' })
+  t.deepEqual(history.when(requestRedirect(history.state, asked, history.now)), {
+    facts: [],
+    refusal: 'redirect_waiting',
+  })
   t.like(history.state.waiting.by('client', 'chatgpt'), [
     { ...asked, askedAt: '2026-11-20T12:00:00.000Z', expiresAt: NOON + DAY },
   ])
@@ -278,7 +277,8 @@ test('3. a callback waits once; the operator allows it in one step', (t) => {
 test('3. at most 20 callbacks wait, and nobody pushes them out; after a day they are forgotten', (t) => {
   const history = new History().given(...chatgpt)
   const uri = (n: number): string => `https://chatgpt.com/aip/g-${n}/oauth/callback`
-  const ask = (n: number) => history.when(requestRedirect(history.state, { client: 'chatgpt', uri: uri(n) }))
+  const ask = (n: number) =>
+    history.when(requestRedirect(history.state, { client: 'chatgpt', uri: uri(n) }, history.now))
   t.is(MAX_WAITING, 20)
   for (let n = 0; n < 20; n++) {
     if (n === 19) history.now += HOUR
@@ -302,7 +302,7 @@ test('a callback is taken back by the operator, one that waits is turned away, o
   const [allowed, waits] = ['https://chatgpt.com/aip/g-1/oauth/callback', 'https://chatgpt.com/aip/g-2/oauth/callback']
   const history = new History().given(...chatgpt)
   history.when(allowRedirect(history.state, { client: 'chatgpt', uri: allowed }))
-  history.when(requestRedirect(history.state, { client: 'chatgpt', uri: waits }))
+  history.when(requestRedirect(history.state, { client: 'chatgpt', uri: waits }, NOON))
   for (const uri of [allowed, waits]) {
     const { facts } = history.when(withdrawRedirect(history.state, { client: 'id-of-chatgpt', uri }))
     t.deepEqual(facts, [{ type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri } }])
@@ -372,7 +372,7 @@ test('what happened to a client nobody knows changes nothing', (t) => {
   history.given(
     { type: 'ClientIdChanged', data: { client: 'x', clientId: 'y' } },
     { type: 'ClientSecretRotated', data: { client: 'x', secret: 'y', secretFrom: 'shown' } },
-    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK } },
+    { type: 'RedirectUriRequested', data: { client: 'x', uri: CALLBACK, expiresAt: NOON + DAY } },
     { type: 'RedirectUriAllowed', data: { client: 'x', uri: CALLBACK, from: 'operator' } },
     { type: 'RedirectUriWithdrawn', data: { client: 'x', uri: CALLBACK } },
   )

@@ -203,7 +203,7 @@ test('56. who was signed out meanwhile is not asked any more', (t) => {
   const ended = { facts: [], refusal: 'session_ended' } as const
   const history = twoClients().given(registered('alice'), registered('bob'))
   t.deepEqual(requestConsent(history.state, input, NOON), ended, 'no session')
-  history.given({ type: 'SignedIn', data: { user: 'alice', session: 's1', expiresAt: EXPIRES } })
+  history.given({ type: 'SignedIn', data: { user: 'alice', session: 's1', expiresAt: EXPIRES, replaces: null } })
   t.deepEqual(requestConsent(history.state, { ...input, user: 'bob' }, NOON), ended, 'somebody else’s')
   t.deepEqual(requestConsent(history.state, input, EXPIRES), ended, 'expired')
   history.given({ type: 'UserRevoked', data: { user: 'alice' } })

@@ -63,7 +63,7 @@ const tells: { readonly [T in Event['type']]: readonly string[] } = {
   ListOpened: ['began', 'list'],
   ListErased: ['erased', 'list'],
   TokenRefused: ['refresh token', 'alice', 'refused'],
-  ConsentWithdrawn: ['took back', 'alice', 'ChatGPT'],
+  ApprovalWithdrawn: ['took back', 'approval', 'alice', 'ChatGPT'],
   TokenRevoked: ['ended', 'ChatGPT', 'alice'],
   RedirectUriWithdrawn: ['withdrew', 'ChatGPT', 'https://chatgpt.com/aip/old/oauth/callback'],
   UserRegistered: ['registered', 'alice'],
@@ -227,7 +227,7 @@ test('113. what expires at once goes some ten thousand rows at a time, whole min
   const state = initial()
   for (let i = 0; i <= 10_002; i++) {
     const expiresAt = i <= 10_000 ? MINUTE : 2 * MINUTE
-    state.sessions.set(`s${i}`, { user: 'u', expiresAt, createdAt: '', sealed: undefined })
+    state.sessions.set(`s${i}`, { user: 'u', expiresAt, createdAt: '', seq: i, sealed: undefined })
   }
   const history = (until: number): Event => ({ type: 'ExpiredDropped', data: { until } })
   for (const [until, more, left] of [

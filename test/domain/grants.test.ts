@@ -52,6 +52,7 @@ test('26. a code gives a pair of tokens for what was asked, and the grant its la
           ...IDS,
           resource: null,
           grantExpiresAt: now + 90 * DAY,
+          replaces: null,
           access: 'a1',
           accessExpiresAt: now + HOUR,
           refresh: 'r1',
@@ -200,4 +201,31 @@ test('39. a redeemed code is remembered as long as what it gave', (t) => {
   history.sweep(NOON + 89 * DAY)
   const { refusal, facts } = redeemCode(history.state, REDEEM, NOON + 89 * DAY)
   t.deepEqual([refusal, facts[0]?.type], ['code_replayed', 'CodeReplayed'])
+})
+
+test('an app may have a hundred connections to one user; then its oldest gives way, and no yes is forgotten', (t) => {
+  const history = start()
+  const redeem = (i: number, user: string) => {
+    history.now -= HOUR // The book knows which is the oldest, whatever the clock did.
+    const code = `c${String(200 - i)}`
+    history.given(codeIssued(user, code))
+    const made = { ...REDEEM, code, access: `access-${code}`, refresh: `refresh-${code}` }
+    return history.when(redeemCode(history.state, made, NOON))
+  }
+  t.like(redeem(101, 'bob').facts[0], { data: { replaces: null } })
+  for (let i = 0; i < 100; i++) t.like(redeem(i, 'alice').facts[0], { data: { replaces: null } })
+  const { facts } = redeem(100, 'alice')
+  t.is(facts.length, 1)
+  t.like(facts[0], { type: 'TokenIssued', data: { replaces: 'grant-c200' } })
+  t.deepEqual([history.state.grants.countBy('user', 'alice'), history.state.grants.countBy('user', 'bob')], [100, 1])
+  t.is(history.state.tokens.countBy('grant', 'grant-c200'), 0)
+})
+
+test('a code for a callback that is withdrawn is worth nothing; another callback’s is', (t) => {
+  const history = start().given(
+    codeIssued('alice', 'c1'),
+    codeIssued('alice', 'c2', { redirectUri: 'https://a.example/' }),
+  )
+  history.given({ type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri: 'https://a.example/' } })
+  t.deepEqual(keysOf(history.state.codes), ['c1'])
 })

@@ -1,6 +1,7 @@
 /** D. Refresh: how refresh tokens follow one another, and how a stolen one shows. */
 import test from 'ava'
-import { authenticate, type RefreshInput, refreshTokens } from '../../src/domain/grants.ts'
+import { evolve } from '../../src/domain/domain.ts'
+import { authenticate, type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
 import type { Decision } from '../../src/domain/shape.ts'
 import { revokeUser } from '../../src/domain/users.ts'
 import {
@@ -10,6 +11,7 @@ import {
   History,
   HOUR,
   keysOf,
+  MINUTE,
   NOON,
   registered,
   SECOND,
@@ -262,4 +264,33 @@ test('47. a revoked user’s tokens give nothing more, restored or not', (t) => 
   history.given({ type: 'UserRestored', data: { user: 'alice' } })
   t.is(refresh(history, 'refresh-c1'), 'refresh_unknown')
   t.false(speaks(history, 'refresh-c1'))
+})
+
+test('48. one that lost, given back, does not hurt the one that won', (t) => {
+  const history = start()
+  const [first, second] = [refresh(history, 'refresh-c1'), refresh(history, 'refresh-c1')]
+  const heir = refresh(history, first)
+  const decision = revokeToken(history.state, { token: second, client: 'chatgpt' })
+  t.deepEqual(decision, { facts: [], result: undefined, keeps: {} })
+  t.regex(refresh(history, heir), /^r\d/)
+})
+
+test('42. a grant remembers its last thousand refresh tokens; one that is older is unknown, and hurts nobody', (t) => {
+  const history = start()
+  let token = 'refresh-c1'
+  const all = [token]
+  for (let i = 0; i < 1100; i++) {
+    history.now += MINUTE
+    token = refresh(history, token)
+    all.push(token)
+    if (i % 100 === 0) history.sweep(history.now)
+  }
+  const kinds = history.state.tokens.by('grant', 'grant-c1').map(({ kind }) => kind)
+  t.is(kinds.filter((kind) => kind === 'refresh').length, 1000)
+  t.is(refresh(history, all[0]!), 'refresh_unknown')
+  const replayed = new History()
+  for (const event of history.events) evolve(replayed.state, event)
+  t.deepEqual(keysOf(replayed.state.tokens), keysOf(history.state.tokens))
+  t.regex(refresh(history, token), /^r\d/)
+  t.is(refresh(history, all.at(-100)!), 'refresh_replayed')
 })

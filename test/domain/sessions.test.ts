@@ -1,7 +1,7 @@
 /** Sessions: who gets one, whom it speaks for, and when it ends. */
 import test from 'ava'
 import { sessionUser, signIn, signOut } from '../../src/domain/sessions.ts'
-import { consentRequested, DAY, History, keysOf, MINUTE, NOON, registered, SECOND, signedIn } from './_history.ts'
+import { consentRequested, DAY, History, HOUR, keysOf, MINUTE, NOON, registered, SECOND, signedIn } from './_history.ts'
 
 const EXPIRES = NOON + DAY
 const GOOD = {
@@ -16,7 +16,7 @@ const GOOD = {
 test('14. a good sign-in is a session of that user, recorded', (t) => {
   const history = new History().given(registered('alice'), registered('bob'))
   t.deepEqual(history.when(signIn(history.state, GOOD, NOON)), {
-    facts: [{ type: 'SignedIn', data: { user: 'alice', session: 's1', expiresAt: EXPIRES } }],
+    facts: [{ type: 'SignedIn', data: { user: 'alice', session: 's1', expiresAt: EXPIRES, replaces: null } }],
     result: undefined,
     keeps: {},
   })
@@ -100,7 +100,7 @@ test('14. signing in again ends the session that the browser had, whoever’s it
   const { facts } = history.when(signIn(history.state, { ...GOOD, session: 's2', before: 's1' }, NOON))
   t.deepEqual(facts, [
     { type: 'SignedOut', data: { user: 'bob', session: 's1' } },
-    { type: 'SignedIn', data: { user: 'alice', session: 's2', expiresAt: EXPIRES } },
+    { type: 'SignedIn', data: { user: 'alice', session: 's2', expiresAt: EXPIRES, replaces: null } },
   ])
   t.deepEqual([keysOf(history.state.sessions), keysOf(history.state.consents)], [['s0', 's2'], []])
   const wrong = signIn(history.state, { ...GOOD, passwordRight: false, session: 's3', before: 's2' }, NOON)
@@ -117,4 +117,28 @@ test('signing out twice is signing out', (t) => {
   history.when(signOut(history.state, 's1'))
   for (const session of ['s1', 'never there'])
     t.deepEqual(signOut(history.state, session), { facts: [], result: undefined, keeps: {} })
+})
+
+test('in fifty browsers somebody may be signed in; then the oldest gives way, with what it was about to let in', (t) => {
+  const history = new History().given(registered('alice'), registered('bob'), signedIn('bob', 'bobs'))
+  const name = (i: number): string => `s${String(99 - i)}`
+  const enter = (i: number, before?: string) => {
+    history.now -= HOUR // The book knows which is the oldest, whatever the clock did.
+    return history.when(signIn(history.state, { ...GOOD, session: name(i), before }, NOON))
+  }
+  for (let i = 0; i < 50; i++) t.like(enter(i).facts[0], { data: { replaces: null } })
+  history.given(consentRequested('alice', name(0), 'r0'), consentRequested('alice', name(1), 'r1'))
+  t.deepEqual(
+    enter(50).facts.map(({ type, data }) => [type, (data as { replaces: string }).replaces]),
+    [['SignedIn', name(0)]],
+  )
+  t.is(history.state.sessions.countBy('user', 'alice'), 50)
+  t.deepEqual(keysOf(history.state.consents), ['r1'])
+  t.deepEqual(
+    enter(51, name(7)).facts.map(({ type }) => type),
+    ['SignedOut', 'SignedIn'],
+    'who signs in again takes nobody’s place',
+  )
+  t.is(history.state.sessions.countBy('user', 'alice'), 50)
+  t.is(history.state.sessions.countBy('user', 'bob'), 1)
 })

@@ -57,7 +57,7 @@ test('a registered user is found by name and e-mail, in any case and with blanks
   for (const identifier of ['', '@', 'alic', 'alice@', 'u1', 'alice\0', '__proto__', 'constructor', 'undefined'])
     t.is(findUser(state, identifier), undefined, identifier)
   t.is(usernameOf(state, 'u1'), 'Alice')
-  t.is(usernameOf(state, 'nobody'), 'nobody')
+  t.is(usernameOf(state, 'nobody'), 'the erased nobody', 'with a blank: nobody can be called so')
 })
 
 test('80, 81. a username is 1 to 64 letters, digits, dots, hyphens or underscores, and no word of the paths', (t) => {

@@ -1,6 +1,7 @@
 /** How often somebody may: 429 with when to come back, before anything is evaluated or recorded, and others unharmed. */
 import test, { type ExecutionContext } from 'ava'
 import { registerClient } from '../../src/domain/clients.ts'
+import { revokeUser } from '../../src/domain/users.ts'
 import { byAddress, LIMITS, type LimitName, type LimitSettings, Limits } from '../../src/http/limits.ts'
 import { type Answer, ClientSide, OTHER, person, SYSTEM, startWorld, type Tokens, Visitor } from '../_support.ts'
 import { send } from './_wire.ts'
@@ -132,7 +133,7 @@ test('token endpoint: of a public client so many from one address, since anybody
   t.is((await ask('203.0.113.8')).status, 400)
 })
 
-test('refreshes: so many of one app for one user; others of the same app go on', async (t) => {
+test('refreshes: so many of one app for one user; others go on, and what was stolen ends all the same', async (t) => {
   const world = await begin(t, { refresh: 3 })
   const chatgpt = new ClientSide(world.url)
   const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
@@ -142,28 +143,67 @@ test('refreshes: so many of one app for one user; others of the same app go on',
   assertLimited(t, await chatgpt.refresh(refresh), 'refresh')
   t.deepEqual(await world.news(), [])
   t.is((await chatgpt.refresh(bob.refresh_token)).status, 200)
-  t.is((await chatgpt.refresh('unknown')).status, 400, 'what is nobody’s is counted to nobody')
+  t.is((await chatgpt.refresh('unknown')).status, 400)
+  await world.news()
+  t.is((await chatgpt.refresh(alice.refresh_token)).json.error, 'invalid_grant', 'a replay is not held up')
+  t.deepEqual(await world.news(), ['TokenReplayed'])
+  t.is((await chatgpt.refresh(refresh)).json.error, 'invalid_grant')
 })
 
-test('one account: so many sign-ins, connections and keys, however right they are; nothing of it is recorded after', async (t) => {
-  const world = await begin(t, { account: 4 })
-  const [alice, chatgpt] = [new Visitor(world.url), new ClientSide(world.url)]
-  await alice.signUp(person('alice'))
-  await new Visitor(world.url).signUp(person('bob'))
-  for (let i = 0; i < 2; i++) t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
-  for (let i = 0; i < 2; i++) t.is((await alice.get(chatgpt.link())).status, 200)
+test('one account: so many sign-ins, however right they are; that is no reason to count them as wrong ones', async (t) => {
+  const world = await begin(t, { account: 4, sign_in: 3, sign_in_address: 3 })
+  for (const name of ['alice', 'bob']) await new Visitor(world.url).signUp(person(name))
+  for (let i = 0; i < 4; i++) t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
   await world.news()
-  assertLimited(t, await alice.get(chatgpt.link()), 'account')
-  assertLimited(t, await tryPassword(world.url, 'alice', person('alice').password), 'account')
+  for (let i = 0; i < 4; i++)
+    assertLimited(t, await tryPassword(world.url, 'alice', person('alice').password), 'account')
   t.is((await tryPassword(world.url, 'alice', 'wrong password')).status, 400)
   t.deepEqual(await world.news(), ['SignInFailed'])
   t.is((await tryPassword(world.url, 'bob', person('bob').password)).status, 303)
 })
 
-test('sign-up: so many from everywhere', async (t) => {
-  const world = await begin(t, { sign_ups: 2 })
-  for (const name of ['alice', 'bob']) t.is((await new Visitor(world.url).signUp(person(name))).status, 303)
-  assertLimited(t, await new Visitor(world.url).signUp(person('carol')), 'sign_ups')
+test('23. of somebody who is revoked, no header tells whether the password was right', async (t) => {
+  const world = await begin(t, {})
+  await new Visitor(world.url).signUp(person('alice'))
+  await world.ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice'))
+  const [right, wrong] = [person('alice').password, 'wrong password']
+  const told = async (password: string) => {
+    const { status, headers } = await tryPassword(world.url, 'alice', password)
+    return [status, headers.get('ratelimit-policy'), headers.get('ratelimit')?.replace(/r=\d+;t=\d+/g, '')]
+  }
+  t.deepEqual(await told(right), await told(wrong))
+})
+
+test('one account is asked about so many connections; it can still sign in', async (t) => {
+  const world = await begin(t, { consent: 2 })
+  const [alice, chatgpt] = [new Visitor(world.url), new ClientSide(world.url)]
+  await alice.signUp(person('alice'))
+  for (let i = 0; i < 2; i++) t.is((await alice.get(chatgpt.link())).status, 200)
+  await world.news()
+  assertLimited(t, await alice.get(chatgpt.link()), 'consent')
+  t.deepEqual(await world.news(), [])
+  t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
+})
+
+test('what nobody looks at uses up nobody’s authorizations', async (t) => {
+  const world = await begin(t, { authorize: 1 })
+  const link = new ClientSide(world.url).link()
+  for (let i = 0; i < 3; i++)
+    t.is((await send(world.url, link, { headers: { 'sec-fetch-dest': 'image' } })).status, 400)
+  t.is((await send(world.url, link)).status, 200)
+})
+
+test('sign-up: so many accounts from everywhere; what makes none does not count, and the form comes again', async (t) => {
+  const world = await begin(t, { sign_ups: 3 })
+  const signUp = (name: string, password = person(name).password) =>
+    new Visitor(world.url).signUp({ ...person(name), password })
+  t.is((await signUp('alice')).status, 303)
+  for (let i = 0; i < 4; i++) t.is((await signUp('alice')).status, 409)
+  for (let i = 0; i < 4; i++) t.is((await signUp('carol', 'password')).status, 400)
+  for (const name of ['bob', 'carol']) t.is((await signUp(name)).status, 303, name)
+  const limited = await signUp('dave')
+  assertLimited(t, limited, 'sign_ups')
+  t.true(limited.text.includes('value="dave"') && limited.text.includes('too often'))
 })
 
 test('callbacks for the operator to allow: so many new ones from one address; one that waits already is no new one', async (t) => {
@@ -178,7 +218,7 @@ test('callbacks for the operator to allow: so many new ones from one address; on
   t.regex((await ask(1)).text, /has to allow/)
 })
 
-test('changes: so many of one user, a longer text for each 1,024 bytes of it', async (t) => {
+test('changes: so many of one user, a longer text for each 512 bytes of it; what is refused does not count', async (t) => {
   const world = await begin(t, { write: 12 })
   const chatgpt = new ClientSide(world.url)
   const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
@@ -186,12 +226,15 @@ test('changes: so many of one user, a longer text for each 1,024 bytes of it', a
   const left = async (answer: Promise<Answer>): Promise<string | undefined> =>
     /"write";r=(\d+)/.exec((await answer).headers.get('ratelimit') ?? '')?.[1]
   t.is(await left(add('x')), '11')
-  t.is(await left(add('x'.repeat(1024))), '10')
-  t.is(await left(add('ü'.repeat(1024))), '8')
+  t.is(await left(add('x'.repeat(512))), '10')
+  t.is(await left(add('ü'.repeat(512))), '8')
   t.is(await left(chatgpt.api(alice.access_token, 'DELETE', '/todos/me', { todo_idx: 0 })), '7')
   await world.news()
-  assertLimited(t, await add('x'.repeat(8 * 1024)), 'write')
+  for (const todo of ['', 'x'.repeat(10_001), '\ud800']) t.true([400, 413].includes((await add(todo)).status))
+  t.is((await add('x'.repeat(8 * 512))).status, 429)
   t.deepEqual(await world.news(), [])
+  for (let i = 6; i >= 0; i--) t.is(await left(add('x')), String(i))
+  assertLimited(t, await add('x'), 'write')
   t.is((await chatgpt.api(alice.access_token, 'GET', '/todos/me')).status, 200, 'reading goes on')
   t.is((await add('x', bob)).status, 200)
 })

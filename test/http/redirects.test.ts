@@ -83,7 +83,7 @@ test("3. ChatGPT's own callback that nobody allowed: the person is told, the ope
   const asked = (await world.events()).filter((event) => event.type === 'RedirectUriRequested')
   t.deepEqual(
     asked.map((event) => event.data),
-    waiting.map((uri) => ({ client: CHATGPT, uri })),
+    waiting.map((uri) => ({ client: CHATGPT, uri, expiresAt: world.clock.now + 86_400_000 })),
   )
   t.deepEqual(asked[0]!.actor, { kind: 'anonymous', id: 'anonymous' })
   t.is(asked[0]!.via.client, CHATGPT)
@@ -113,7 +113,7 @@ test('3. at most 20 callbacks are kept waiting, for a day', async (t) => {
   t.deepEqual(await world.news(), [])
   const tooMany = await ask(21)
   assertErrorPage(t, tooMany, 'the 21st')
-  t.regex(tooMany.text, /too many waiting/)
+  t.regex(tooMany.text, /list of such requests is full/)
   const waiting = () => world.ledger.read((state) => state.waiting.by('client', CHATGPT).map(({ uri }) => uri))
   const last = (await waiting()).at(-1)
   t.deepEqual([(await waiting()).length, last], [20, 'https://chatgpt.com/aip/g-20/oauth/callback'])

@@ -40,7 +40,7 @@ async function grant({ ledger, clock }: Book): Promise<void> {
   await ledger.transact(SYSTEM, (state, now) => signIn(state, session, now))
   const ids = { code: 'c1', grant: 'g1', user: 'alice', client: 'chatgpt', resource: null, scope: 'todos:read' }
   const pair = { access: 'a1', accessExpiresAt: expiresAt, refresh: 'r1', refreshExpiresAt: expiresAt }
-  const data = { ...ids, ...pair, grantExpiresAt: expiresAt }
+  const data = { ...ids, ...pair, grantExpiresAt: expiresAt, replaces: null }
   await ledger.transact(SYSTEM, () => accept([{ type: 'TokenIssued', data }], undefined))
 }
 

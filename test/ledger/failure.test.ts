@@ -3,8 +3,11 @@ import { execFile, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
-import { assertBookHolds, Clock, temporaryFolder } from '../_support.ts'
-import { open, todosOf } from './_book.ts'
+import type { Event } from '../../src/domain/domain.ts'
+import { accept } from '../../src/domain/shape.ts'
+import { eraseUser, findUser } from '../../src/domain/users.ts'
+import { assertBookHolds, Clock, SYSTEM, temporaryFolder, wait } from '../_support.ts'
+import { add, open, register, todosOf } from './_book.ts'
 
 /** Plays a story of `_failing.ts` in a process of its own. @param limit a shell command that limits it */
 async function play<T>(folder: string, story: string, limit = ':'): Promise<T> {
@@ -104,4 +107,23 @@ testWithPrlimit('102, 115. it can be stopped while the disk is full, and starts 
   const folder = temporaryFolder(t)
   t.deepEqual(await play(folder, 'stop'), { waiting: 'book_unavailable', closed: 'done', late: 'book_unavailable' })
   t.deepEqual(await reopened(t, folder), ['before'])
+})
+
+test('101. an erasure that could not be written has not happened: they are found by name at once, and open what is theirs', async (t) => {
+  const folder = temporaryFolder(t)
+  const ledger = await open(folder)
+  await register(ledger, 'alice')
+  await add(ledger, 'alice', 'buy milk')
+  const broken = { type: 'UserRegistered', data: { user: 'none', admin: false } } as unknown as Event
+  const erasure = ledger.transact(SYSTEM, (state) => eraseUser(state, 'alice'))
+  const fault = ledger.transact(SYSTEM, () => accept([broken], undefined))
+  t.deepEqual(
+    (await Promise.allSettled([erasure, fault])).map(({ status }) => status),
+    ['rejected', 'rejected'],
+  )
+  t.is(await ledger.read((state) => findUser(state, 'alice')?.id), 'alice')
+  for (let i = 0; i < 600 && !ledger.status.writable; i++) await wait(50)
+  t.deepEqual(await todosOf(ledger, 'alice'), ['buy milk'])
+  await ledger.close()
+  t.deepEqual(await reopened(t, folder), ['buy milk'])
 })

@@ -1,11 +1,12 @@
 /** The authorization endpoint and the answer to its consent page (RFC 6749 §4.1.1, §4.1.2; RFC 9207). */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import { type Client, requestRedirect } from '../../domain/clients.ts'
+import { type Client, isNewCallback, requestRedirect } from '../../domain/clients.ts'
 import {
   type Answered,
   type Asked,
   type AuthorizeReason,
+  type ConsentEvent,
   denyConsent,
   type Examined,
   examineRequest,
@@ -15,6 +16,8 @@ import {
   requestConsent,
   scopeWords,
 } from '../../domain/consents.ts'
+import type { CodeIssued } from '../../domain/grants.ts'
+import type { Decision } from '../../domain/shape.ts'
 import { usernameOf } from '../../domain/users.ts'
 import { newId } from '../../ledger/ids.ts'
 import { Refused } from '../../ledger/ledger.ts'
@@ -37,8 +40,8 @@ export function authorizeRoutes(deps: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
 
   router.get('/oauth', async (ctx) => {
-    await deps.limits.take(ctx, 'authorize', byAddress(ctx))
     requireNavigation(ctx)
+    await deps.limits.take(ctx, 'authorize', byAddress(ctx))
     const examined = await examine(deps, ctx.querystring)
     if ('page' in examined) return refuseOnPage(ctx, deps, examined)
     if ('refusal' in examined)
@@ -59,12 +62,13 @@ export function authorizeRoutes(deps: Deps): Router {
     const decision = fields.get('decision')
     if (decision !== 'allow' && decision !== 'deny') throw new Refused('decision_missing')
     const { code, kept } = newCode(deps)
-    const answer = { request, session: visitor.session, ...kept, approvalTtlMs: settings.refreshMaxTtlMs }
-    const decide = decision === 'allow' ? grantConsent : denyConsent
+    const answer = { request, session: visitor.session }
+    const allow = { ...answer, ...kept, approvalTtlMs: settings.refreshMaxTtlMs }
     const client = await ledger.read((rows) => rows.consents.get(request)?.client)
     const { redirectUri, state }: Answered = await ledger.transact(
       by(ctx, { kind: 'user', id: visitor.user.id }, client),
-      (rows, now) => decide(rows, answer, now),
+      (rows, now): Decision<ConsentEvent | CodeIssued, Answered> =>
+        decision === 'allow' ? grantConsent(rows, allow, now) : denyConsent(rows, answer, now),
     )
     redirectBack(ctx, deps, redirectUri, { ...(decision === 'allow' ? { code } : inWords('consent_denied')), state })
   })
@@ -132,9 +136,8 @@ async function refuseOnPage(
   if (page === 'redirect_unregistered' && client !== undefined && redirectUri !== undefined) {
     const asked = { client: client.id, uri: redirectUri }
     // Only what would be put on the list counts.
-    if ((await ledger.read((state) => requestRedirect(state, asked))).facts.length > 0)
-      await limits.take(ctx, 'waiting', byAddress(ctx))
-    await ledger.transact(by(ctx, ANONYMOUS, client.id), (state) => requestRedirect(state, asked))
+    if (await ledger.read((state) => isNewCallback(state, asked))) await limits.take(ctx, 'waiting', byAddress(ctx))
+    await ledger.transact(by(ctx, ANONYMOUS, client.id), (state, now) => requestRedirect(state, asked, now))
   }
   if (page === 'redirect_unregistered' && redirectUri === undefined)
     throw new Refused(page, 'The app did not say at which address to answer it (redirect_uri).')
@@ -147,7 +150,7 @@ async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor:
   const { ledger, limits, settings } = deps
   const { asked, client, state, mustAsk } = examined
   const { session, user } = visitor
-  await limits.take(ctx, 'account', user.id)
+  await limits.take(ctx, 'consent', user.id)
   const request = newId(ledger.now())
   const ids = { user: user.id, session, asked }
   const made = newCode(deps)

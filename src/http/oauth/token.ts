@@ -2,7 +2,7 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { type Client, GRANT_TYPES, type GrantType } from '../../domain/clients.ts'
-import { type Given, redeemCode, refreshTokens, userOf } from '../../domain/grants.ts'
+import { type Given, redeemCode, refreshTokens, userToRefresh } from '../../domain/grants.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { tokenParameters } from '../parse.ts'
 import { challengeOf, digest, newSecret } from '../secrets.ts'
@@ -68,7 +68,8 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
       accessTtlMs: settings.accessTtlMs,
       refreshIdleTtlMs: settings.refreshIdleTtlMs,
     }
-    const user = await ledger.read((state) => userOf(state, input.from))
+    // A token that is shown too late, or again, is not held up: whatever it ends is to end at once.
+    const user = await ledger.read((state, now) => userToRefresh(state, input, now))
     if (user !== undefined) await limits.take(ctx, 'refresh', `${client.id} ${user}`)
     return ledger.transact(
       byClient(ctx, client),

@@ -2,8 +2,8 @@
 import { field, hidden, html, type Page } from './layout.ts'
 import { type Destination, purpose } from './sign-in.ts'
 
-/** What is wrong, by the field it stands beside. */
-export type FieldErrors = { readonly [field in 'username' | 'email' | 'password']?: string }
+/** What is wrong, by the field it stands beside; `form`: with none of them. */
+export type FieldErrors = { readonly [field in 'username' | 'email' | 'password' | 'form']?: string }
 
 export type SignUpPage = Destination & {
   readonly formToken: string
@@ -25,7 +25,7 @@ export function signUpPage(of: SignUpPage): Page {
     ${
       Object.keys(errors).length === 0
         ? ''
-        : html`<p class="alert" role="alert">That did not work yet: please look at what is marked below.</p>`
+        : html`<p class="alert" role="alert">${errors.form ?? 'That did not work yet: please look at what is marked below.'}</p>`
     }
     <form method="post" action="/signup">
       ${hidden('form_token', of.formToken)}
