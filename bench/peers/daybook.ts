@@ -29,7 +29,11 @@ export class Daybook {
       PUBLIC_URL: url,
       DATA_DIR: directory,
       LOG_LEVEL: 'warn',
+      // The peer has none of these.
+      RATE_LIMIT: 'off',
       MAX_OPEN_TODOS: '999999',
+      MAX_LIST_SIZE: '9GB',
+      MAX_LISTS_SIZE: '9GB',
       OPENAI_CLIENT_ID: CLIENT.client_id,
       OPENAI_CLIENT_SECRET: CLIENT.client_secret,
       OPENAI_REDIRECT_URIS: CALLBACK,
