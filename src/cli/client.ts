@@ -73,7 +73,7 @@ export const acts: { readonly [name: string]: Act } = {
   async *'client disallow'(ledger, input, by) {
     const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
     await ledger.transact(by, (state) => withdrawRedirect(state, { client, uri }))
-    yield { say: `${textOf(input, 'id')} is not answered at ${uri} any more. What it was given stays: see token list.` }
+    yield { say: `${textOf(input, 'id')} may not be answered at ${uri}. Connections that it has stay: see token list.` }
   },
 
   async *'client remove'(ledger, input, by) {

@@ -47,7 +47,11 @@ export const acts: { readonly [name: string]: Act } = {
     ])
     findings.push(
       waiting > 0
-        ? { check: 'callbacks', state: 'look', what: `${waiting} wait to be allowed: client show chatgpt` }
+        ? {
+            check: 'callbacks',
+            state: 'look',
+            what: `${waiting} ${waiting === 1 ? 'waits' : 'wait'} to be allowed: client show chatgpt`,
+          }
         : { check: 'callbacks', state: 'good', what: `${chatgpt?.redirects.length ?? 0} allowed, none waits` },
     )
     for (const row of findings) yield { row }
