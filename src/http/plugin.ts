@@ -108,10 +108,11 @@ function withoutOAuth(source: Document.Parsed, authMode: AuthMode): void {
   for (const operation of OPERATIONS) {
     source.deleteIn([...TODOS, operation, 'security'])
     if (authMode === 'none') source.deleteIn([...TODOS, operation, 'responses', '401'])
-    if (authMode !== 'user_http') source.deleteIn([...TODOS, operation, 'responses', '403'])
+    if (authMode === 'service_http') source.deleteIn([...TODOS, operation, 'responses', '403'])
   }
-  if (authMode !== 'user_http') source.deleteIn(['components', 'responses', 'forbidden'])
+  if (authMode === 'service_http') source.deleteIn(['components', 'responses', 'forbidden'])
   if (authMode === 'none') {
+    source.setIn(['components', 'responses', 'forbidden', 'description'], 'The request came from a foreign web page.')
     source.setIn(['security'], [])
     source.deleteIn(['components', 'securitySchemes'])
     source.deleteIn(['components', 'responses', 'unauthorized'])

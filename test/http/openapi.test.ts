@@ -3,6 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import test from 'ava'
 import { parse } from 'yaml'
+import { LIMITS, type LimitSettings } from '../../src/http/limits.ts'
 import { ClientSide, person, startWorld, Visitor, type World } from '../_support.ts'
 import { type Asked, send, whileBroken } from './_wire.ts'
 
@@ -94,7 +95,13 @@ test('70. every response of every operation is as the document says', async (t) 
   const call = async (
     id: string,
     wanted: number,
-    { as = token, list = 'me', query = '', ...asked }: { as?: string; list?: string; query?: string } & Asked = {},
+    {
+      as = token,
+      at = url,
+      list = 'me',
+      query = '',
+      ...asked
+    }: { as?: string; at?: string; list?: string; query?: string } & Asked = {},
   ) => {
     const operation = operations.find((one) => one.id === id)!
     const what = `${id} → ${wanted} ${asked.body?.slice(0, 60) ?? ''}${query}`
@@ -104,7 +111,7 @@ test('70. every response of every operation is as the document says', async (t) 
       ...asked.headers,
     }
     const path = operation.path.replace('{username}', list) + query
-    const answer = await send(url, path, { ...asked, method: operation.method.toUpperCase(), headers })
+    const answer = await send(at, path, { ...asked, method: operation.method.toUpperCase(), headers })
     t.is(answer.status, wanted, `${what}: ${answer.body}`)
     const response = resolve(operation.responses[answer.status])
     t.truthy(response, `${what}: not documented`)
@@ -168,6 +175,17 @@ test('70. every response of every operation is as the document says', async (t) 
     for (const id of ['addTodo', 'deleteTodo']) await call(id, 503, body({ todo: 'x', todo_idx: 0 }))
   })
   await call('deleteTodo', 413, body({ todo_idx: 0, todo: 'x'.repeat(200_000) }))
+  const full = await startWorld(t, { maxListsSize: 1 })
+  const { access_token: as } = await new ClientSide(full.url).connect(person('alice'))
+  await call('addTodo', 200, { ...body({ todo: 'x' }), at: full.url, as })
+  await call('addTodo', 507, { ...body({ todo: 'x' }), at: full.url, as })
+  const plenty = { most: 1_000_000, windowMs: 60_000 }
+  const limits = Object.fromEntries(Object.keys(LIMITS).map((name) => [name, plenty])) as LimitSettings
+  const busy = await startWorld(t, { limits: { ...limits, api: { most: 1, windowMs: 60_000 } } })
+  const tokens = await new ClientSide(busy.url).connect(person('alice'))
+  for (const status of [200, 429]) await call('getTodos', status, { at: busy.url, as: tokens.access_token })
+  for (const id of ['addTodo', 'deleteTodo'])
+    await call(id, 429, { ...body({ todo: 'x', todo_idx: 0 }), at: busy.url, as: tokens.access_token })
   const documented = operations.flatMap(({ id, responses }) =>
     Object.keys(responses).map((status) => `${id} ${status}`),
   )
