@@ -57,6 +57,7 @@ export async function assertBookHolds(ledger: Ledger, folder: string, clock: Clo
   assert.ok(!('fault' in verified), `the chain does not hold: ${JSON.stringify(verified)}`)
   await ledger.sweep()
   const live = await ledger.read(dump)
+  const size = await ledger.read(({ todos }) => todos.totalSize)
   const replayed = initial()
   for await (const event of ledger.events()) evolve(replayed, event)
   assert.deepEqual(dump(replayed), live, 'replaying the book does not give the live rows')
@@ -64,6 +65,8 @@ export async function assertBookHolds(ledger: Ledger, folder: string, clock: Clo
   await ledger.close()
   const reopened = await Ledger.open({ directory: folder, clock: clock.read, version: 'test' })
   assert.deepEqual(await reopened.read(dump), live, 'reopening the book does not give the live rows')
+  assert.equal(await reopened.read(({ todos }) => todos.totalSize), size, 'nor what they take')
+  assert.equal(replayed.todos.totalSize, size)
   assert.deepEqual(reopened.head, head)
   await reopened.close()
 }

@@ -249,3 +249,20 @@ test('user revoke, restore without a server hold for the next one: nothing old c
   await isDead()
   t.true(await canSignIn(home, 'alice', alice.password))
 })
+
+test('a password that others try first, or one of their own names: refused, by whichever of them they are called', async (t) => {
+  const home = await newHome(t)
+  t.is(
+    (await daybook(home, `user add alice --email alice@example.org --password-file ${passwordFile(home, 'iloveyou')}`))
+      .code,
+    1,
+  )
+  await daybook(home, 'user add alice-of-old --email alice@example.org --random-password')
+  for (const word of ['trustno1', 'Alice@example.org', 'ALICE-of-old'])
+    for (const name of ['alice-of-old', 'alice@example.org']) {
+      const refused = await daybook(home, `user passwd ${name} --password-file ${passwordFile(home, word)}`)
+      t.is(refused.code, 1, word)
+      t.regex(refused.stderr, /others would try/)
+    }
+  t.deepEqual(await eventsOf(home), ['UserRegistered'])
+})

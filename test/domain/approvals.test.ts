@@ -138,3 +138,10 @@ test('an operator takes one approval back, by the request that was allowed', (t)
   t.true(remembers(history, { redirectUri: TWIN }))
   t.is(withdrawApproval(history.state, 'r1').refusal, 'grant_unknown')
 })
+
+test('what is remembered gives no code to a session that has ended, nor to another’s', (t) => {
+  const history = approved()
+  const input = { user: 'alice', asked: ASKED, grant: 'g2', code: 'c2', codeTtlMs: MINUTE }
+  for (const session of ['s0', 's2'])
+    t.is(grantAgain(history.state, { ...input, session }, NOON).refusal, 'session_ended')
+})

@@ -407,3 +407,16 @@ test('a client ID that is another client’s is refused for ChatGPT, new or know
   history.given(...chatgpt)
   t.deepEqual(settle(), { facts: [], refusal: 'client_id_taken' })
 })
+
+test('a callback brings no answer of its own, and nothing that means something in a policy', (t) => {
+  for (const name of ['code', 'state', 'iss', 'error', 'error_description', 'error_uri'])
+    t.false(isRedirectUri(`https://a.example/cb?${name}=x`), name)
+  const odd = [
+    'https://a;script-src.example/cb',
+    "https://x'self'.example/cb",
+    'https://*.example/cb',
+    'https://a,b.example/',
+  ]
+  for (const uri of odd) t.false(isRedirectUri(uri), uri)
+  t.true(isRedirectUri('https://a.example/cb?keep=1'))
+})

@@ -229,3 +229,21 @@ test('a code for a callback that is withdrawn is worth nothing; another callback
   history.given({ type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri: 'https://a.example/' } })
   t.deepEqual(keysOf(history.state.codes), ['c1'])
 })
+
+test('another app’s connections are no reason to end one', (t) => {
+  const history = start().given(
+    codeIssued('alice', 'x', { client: 'other' }),
+    tokenIssued('alice', 'x', { client: 'other' }),
+  )
+  for (let i = 0; i < 101; i++) {
+    history.given(codeIssued('alice', `c${i}`))
+    history.when(redeemCode(history.state, { ...REDEEM, code: `c${i}`, access: `a${i}`, refresh: `r${i}` }, NOON))
+  }
+  t.truthy(history.state.grants.get('grant-x'))
+})
+
+test('39. a code that was redeemed is known as such, also when its callback was withdrawn meanwhile', (t) => {
+  const history = start().given(codeIssued('alice', 'c1'), tokenIssued('alice', 'c1'))
+  history.given({ type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri: CALLBACK } })
+  t.is(redeemCode(history.state, { ...REDEEM, code: 'c1' }, NOON).refusal, 'code_replayed')
+})

@@ -1,7 +1,7 @@
 /** D. Refresh: how refresh tokens follow one another, and how a stolen one shows. */
 import test from 'ava'
 import { evolve } from '../../src/domain/domain.ts'
-import { authenticate, type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
+import { authenticate, introspect, type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
 import type { Decision } from '../../src/domain/shape.ts'
 import { revokeUser } from '../../src/domain/users.ts'
 import {
@@ -293,4 +293,19 @@ test('42. a grant remembers its last thousand refresh tokens; one that is older 
   t.deepEqual(keysOf(replayed.state.tokens), keysOf(history.state.tokens))
   t.regex(refresh(history, token), /^r\d/)
   t.is(refresh(history, all.at(-100)!), 'refresh_replayed')
+})
+
+test('42. whoever refreshes a stolen token a thousand times within its grace does not make it forgotten', (t) => {
+  const history = start()
+  const successors = Array.from({ length: 1001 }, () => refresh(history, 'refresh-c1'))
+  t.regex(refresh(history, successors.at(-1)!), /^r\d/)
+  t.is(refresh(history, 'refresh-c1'), 'refresh_replayed')
+})
+
+test('55. a sibling that lost is not live', (t) => {
+  const history = start()
+  const [first, second] = [refresh(history, 'refresh-c1'), refresh(history, 'refresh-c1')]
+  refresh(history, second)
+  t.is(introspect(history.state, { token: first, client: 'chatgpt' }, history.now), undefined)
+  t.truthy(introspect(history.state, { token: second, client: 'chatgpt' }, history.now))
 })

@@ -120,3 +120,12 @@ test('what was erased is still counted, shows no text, and what is not there is 
   )
   t.deepEqual(keysOf(history.state.todos), ['alice-a', 'alice-b'])
 })
+
+test('a list that is erased leaves nothing', (t) => {
+  const { state } = new History().given(
+    { type: 'ListOpened', data: { user: 'l1' }, personal: { name: 'x' } },
+    { type: 'TodoAdded', data: { todo: 't1', user: 'l1' }, personal: { text: 'x' } },
+    { type: 'ListErased', data: { user: 'l1' } },
+  )
+  t.deepEqual([state.lists.size, state.todos.size, state.todos.totalSize], [0, 0, 0])
+})

@@ -4,13 +4,16 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
-import { issueKey } from '../../src/domain/keys.ts'
+import type { Event } from '../../src/domain/domain.ts'
+import { issueKey, revokeKey } from '../../src/domain/keys.ts'
 import { rotateService, settleService } from '../../src/domain/service.ts'
+import type { Decision } from '../../src/domain/shape.ts'
 import { restoreUser, revokeUser } from '../../src/domain/users.ts'
 import { addUser } from '../../src/http/people.ts'
 import { digest } from '../../src/http/secrets.ts'
 import { AUTH_MODES, type AuthMode } from '../../src/http/settings.ts'
 import { ClientSide, formWith, person, SYSTEM, startWorld, Visitor, type World } from '../_support.ts'
+import { holdWrites, settleTraffic } from './_elsewhere.ts'
 import { whileReadOnly } from './_wire.ts'
 
 const KEY = 'dbk_a-key-that-alice-has-made-0123456789abcdef'
@@ -251,3 +254,30 @@ test('keys by page: made and shown once, listed with their last use, revoked; on
   t.false(JSON.stringify(await world.events()).includes(secret))
   t.false(world.log.join('').includes(secret))
 })
+
+for (const [mode, bearer] of [
+  ['user_http', KEY],
+  ['service_http', SERVICE],
+] as const)
+  test.serial(`57. ${mode}: what was let in before its key or token ended is not carried out after it`, async (t) => {
+    const { world, api } = await begin(t, mode)
+    await (mode === 'service_http' ? giveServiceToken(world) : giveKey(world))
+    await api(bearer, 'GET', 'global') // Its first use is recorded.
+    await world.news()
+    const release = holdWrites(t)
+    const before = api(bearer, 'POST', 'global', { todo: 'in time' })
+    await settleTraffic()
+    const ended = world.ledger.transact(
+      SYSTEM,
+      (state): Decision<Event, unknown> =>
+        mode === 'user_http'
+          ? revokeKey(state, state.keys.keysBy('digest', digest(KEY))[0]!)
+          : rotateService(state, { token: 'another', digest: digest('another') }),
+    )
+    const after = api(bearer, 'POST', 'global', { todo: 'too late' })
+    await settleTraffic()
+    await release()
+    await ended
+    t.deepEqual([(await before).status, (await after).status], [200, 401])
+    t.is((await world.news()).filter((type) => type === 'TodoAdded').length, 1)
+  })

@@ -1,8 +1,13 @@
 /** What keeps others out besides credentials: where a request comes from, under which name, and how much there may be. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
+import pino from 'pino'
 import { told } from '../../src/domain/told.ts'
+import { createApp } from '../../src/http/app.ts'
+import { proxyList } from '../../src/http/origin.ts'
 import type { Settings } from '../../src/http/settings.ts'
-import { ClientSide, OTHER, person, startWorld, Visitor, type World } from '../_support.ts'
+import { ClientSide, OTHER, person, settings, startWorld, Visitor, type World } from '../_support.ts'
 import { send } from './_wire.ts'
 
 const BROWSER = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
@@ -24,6 +29,7 @@ test('a remembered yes answers a person’s browser that goes there, and nothing
     { 'sec-fetch-dest': 'iframe' },
     { 'sec-fetch-dest': 'image', 'sec-fetch-mode': 'no-cors' },
     { 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'cors' },
+    ...['object', 'embed', 'frame', 'fencedframe', 'worker', 'x'].map((dest) => ({ 'sec-fetch-dest': dest })),
     { 'sec-purpose': 'prefetch' },
     { 'sec-purpose': 'prefetch;prerender' },
     { purpose: 'prefetch' },
@@ -33,6 +39,8 @@ test('a remembered yes answers a person’s browser that goes there, and nothing
     t.is(answer.status, 400, JSON.stringify(headers))
     t.is(answer.headers.location, undefined)
   }
+  const head = await send(world.url, path(), { method: 'HEAD', headers: { ...BROWSER, cookie } })
+  t.is(head.headers.location, undefined, 'HEAD is safe (RFC 9110 §9.2.1)')
   t.deepEqual(await world.news(), [])
   t.is((await send(world.url, path(), { headers: { ...BROWSER, cookie } })).status, 303)
   t.is((await send(world.url, path(), { headers: { cookie } })).status, 303)
@@ -61,6 +69,8 @@ const hosts: { readonly [host: string]: number } = {
   'localhost.evil.example': 403,
   '127.0.0.1.evil.example': 403,
   'todo.example.org.evil.example': 403,
+  'eviltodo.example.org': 403,
+  'evil.todo.example.org': 403,
 }
 test('AUTH_MODE=none: only under its own name or an address, and to no foreign page; documents to everybody', async (t) => {
   const { url, news } = await startWorld(t, { authMode: 'none', publicUrl: 'http://todo.example.org' })
@@ -88,6 +98,22 @@ test('/metrics: here means by a name of this machine', async (t) => {
     t.is((await send(url, '/metrics', { headers: { host } })).status, 200, host)
   for (const host of ['todo.example.org', 'evil.example', '192.168.1.5', 'localhost.evil.example'])
     t.is((await send(url, '/metrics', { headers: { host } })).status, 401, host)
+})
+
+test('/metrics: not to another machine, whatever name it calls', async (t) => {
+  const { ledger, url } = await startWorld(t)
+  const handle = createApp(
+    { ledger, settings: settings(url), log: pino({ level: 'silent' }) },
+    proxyList([]),
+  ).callback()
+  const server = createServer((req, res) => {
+    Object.defineProperty(req.socket, 'remoteAddress', { value: '192.168.1.9' })
+    void handle(req, res)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  t.is((await send(`http://127.0.0.1:${port}`, '/metrics', { headers: { host: 'localhost' } })).status, 401)
 })
 
 test('112. a transfer coding that nobody knows: 400 at once, and the connection is cut', async (t) => {
@@ -121,7 +147,17 @@ test('a password that others try first is refused, at sign-up and in any case, a
   const world = await startWorld(t)
   const signUp = (password: string, username = 'password-of-alice') =>
     new Visitor(world.url).signUp({ username, email: 'alice.b@example.org', password })
-  for (const password of ['password', 'PassWord', '12345678', 'iloveyou', 'qwertyuiop', 'trustno1']) {
+  for (const password of [
+    'password',
+    'PassWord',
+    '12345678',
+    'iloveyou',
+    'qwertyuiop',
+    'trustno1',
+    'catwoman',
+    'lemonade',
+    '13101988',
+  ]) {
     const { status, text } = await signUp(password)
     t.is(status, 400, password)
     t.regex(text, /others would try/)
@@ -144,7 +180,7 @@ async function listing(t: ExecutionContext, changed: Partial<Settings>) {
   return { world, visitor, call }
 }
 
-test('87. a list takes no more than it may, however few its to-dos; what is deleted makes room, also after a restart', async (t) => {
+test('87. a list takes no more than it may, however few its to-dos; what is deleted makes room', async (t) => {
   const { world, call } = await listing(t, { maxListSize: 90_000 })
   const long = { todo: 'x'.repeat(9000) }
   let added = 0
