@@ -255,29 +255,23 @@ test('keys by page: made and shown once, listed with their last use, revoked; on
   t.false(world.log.join('').includes(secret))
 })
 
-for (const [mode, bearer] of [
-  ['user_http', KEY],
-  ['service_http', SERVICE],
-] as const)
+for (const mode of ['user_http', 'service_http'] as const)
   test.serial(`57. ${mode}: what was let in before its key or token ended is not carried out after it`, async (t) => {
     const { world, api } = await begin(t, mode)
-    await (mode === 'service_http' ? giveServiceToken(world) : giveKey(world))
-    await api(bearer, 'GET', 'global') // Its first use is recorded.
-    await world.news()
     const release = holdWrites(t)
-    const before = api(bearer, 'POST', 'global', { todo: 'in time' })
+    // Who is let in by what is not on disk yet waits until it is.
+    const given = mode === 'service_http' ? giveServiceToken(world) : giveKey(world)
+    const added = api(mode === 'service_http' ? SERVICE : KEY, 'POST', 'global', { todo: 'too late' })
     await settleTraffic()
     const ended = world.ledger.transact(
       SYSTEM,
       (state): Decision<Event, unknown> =>
         mode === 'user_http'
-          ? revokeKey(state, state.keys.keysBy('digest', digest(KEY))[0]!)
+          ? revokeKey(state, 'key-of-alice')
           : rotateService(state, { token: 'another', digest: digest('another') }),
     )
-    const after = api(bearer, 'POST', 'global', { todo: 'too late' })
-    await settleTraffic()
     await release()
-    await ended
-    t.deepEqual([(await before).status, (await after).status], [200, 401])
-    t.is((await world.news()).filter((type) => type === 'TodoAdded').length, 1)
+    await Promise.all([given, ended])
+    t.is((await added).status, 401)
+    t.false((await world.news()).includes('TodoAdded'))
   })
