@@ -155,7 +155,7 @@ const SETTINGS = {
   LIMIT_SIGN_IN: limit('10/15m', LIMITS.sign_in),
   LIMIT_SIGN_IN_ADDRESS: limit('100/15m', LIMITS.sign_in_address),
   LIMIT_SIGN_UP: limit('20/1h', LIMITS.sign_up),
-  LIMIT_SIGN_UPS: limit('100/1h', LIMITS.sign_ups),
+  LIMIT_SIGN_UPS: limit('100/1d', LIMITS.sign_ups),
   LIMIT_ACCOUNT: limit('120/1h', LIMITS.account),
   LIMIT_CONSENT: limit('120/1h', LIMITS.consent),
   LIMIT_AUTHORIZE: limit('120/1m', LIMITS.authorize),

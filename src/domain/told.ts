@@ -24,7 +24,11 @@ export function told({ sealed, ...event }: Recorded<Event>, state: State): Told 
     open: open ?? null,
     who: nameOf(event.actor, state),
     what: describe({ ...event, sealed } as Recorded<Event>, state),
-    through: [event.via.client, keyName(event.via.key, state), event.via.conversation]
+    through: [
+      event.via.client,
+      keyName(event.via.key, state),
+      event.via.conversation === undefined ? undefined : `conversation ${event.via.conversation}`,
+    ]
       .filter((part) => part !== undefined)
       .join(' '),
     ip: open?.ip ?? null,

@@ -99,7 +99,13 @@ const refusals = new WeakMap<Context, Reason>()
 
 /** The route's pattern, since a path may name a person; what no route took, as it came. */
 const loggedPath = (ctx: Context & { _matchedRoute?: unknown }): string =>
-  String(ctx._matchedRoute ?? ctx.path.replace(/^\/todos\/[^/]+/, '/todos/:username')).slice(0, 200)
+  String(ctx._matchedRoute ?? ctx.path.replace(/^\/todos\/[^/]+/, '/todos/:username').replace(SECRETS, '$1…')).slice(
+    0,
+    200,
+  )
+
+/** What looks like a secret of ours, put into a path by mistake. */
+const SECRETS = /\b(db[a-z]_)[\w-]+/g
 
 type PlaceOf = (ctx: Context) => Omit<Place, 'router'>
 
@@ -112,11 +118,17 @@ function placeFinder(places: readonly Place[]): PlaceOf {
     known.get(firstSegment(ctx.path)) ?? { surface: ctx.accepts('json', 'html') === 'html' ? 'page' : 'api' }
 }
 
+/** For so long a search may find nothing, and say nothing. */
+const LONG_MS = 600_000
+
 /** ChatGPT waits 45 seconds: what takes too long is answered well before that. It may be done all the same. */
 const deadline =
   ({ settings: { deadlineMs } }: Deps, placeOf: PlaceOf): Middleware =>
   async (ctx, next) => {
-    if (placeOf(ctx).isLong) return next()
+    if (placeOf(ctx).isLong) {
+      ctx.req.socket.setTimeout(LONG_MS)
+      return next()
+    }
     let alarm: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       alarm = setTimeout(() => reject(new Refused('deadline_passed')), deadlineMs)

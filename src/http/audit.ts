@@ -9,7 +9,7 @@ import { EXPORT_FORMATS, exportText } from '../ledger/export.ts'
 import type { Found } from '../ledger/history.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { by } from './origin.ts'
-import { type SignedIn, signedIn } from './session.ts'
+import { requireSameSite, type SignedIn, signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
 
 const MAX_LIMIT = 1000
@@ -88,6 +88,9 @@ async function requireOperator(ctx: Context, deps: Deps): Promise<SignedIn> {
   const visitor = await signedIn(ctx, deps)
   if (visitor === undefined) throw new Refused('session_missing')
   if (!visitor.user.admin) throw new Refused('operator_only')
+  // Each look leaves an event, and an export a file: another site must not make an operator's browser do that.
+  requireSameSite(ctx, deps, 'request')
+  await deps.limits.take(ctx, 'api', visitor.user.id)
   return visitor
 }
 

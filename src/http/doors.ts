@@ -65,17 +65,12 @@ const doors: { readonly [M in AuthMode]: Door } = {
 /** @throws {Refused} as the door of this mode does: nobody it knows, or not their list; `rate_limited` */
 export async function requireCaller(ctx: Context, deps: Deps, scope: string): Promise<Caller> {
   const { limits, settings } = deps
-  try {
-    const caller = await doors[settings.authMode](ctx, deps, String(ctx.params.username), scope)
-    const { owner } = caller
-    const name = 'user' in owner ? owner.user : owner.list.toLowerCase()
-    const countsAs = settings.authMode === 'none' ? byAddress(ctx) : name
-    await limits.take(ctx, 'api', countsAs)
-    return { ...caller, countsAs }
-  } catch (error) {
-    if (error instanceof Refused && error.reason === 'token_unknown') await limits.take(ctx, 'failed', byAddress(ctx))
-    throw error
-  }
+  const caller = await doors[settings.authMode](ctx, deps, String(ctx.params.username), scope)
+  const { owner } = caller
+  const name = 'user' in owner ? owner.user : owner.list.toLowerCase()
+  const countsAs = settings.authMode === 'none' ? byAddress(ctx) : name
+  await limits.take(ctx, 'api', countsAs)
+  return { ...caller, countsAs }
 }
 
 /**

@@ -17,7 +17,7 @@ export const LIMITS = {
   waiting: 'new callbacks for the operator to allow from one address',
   token: 'token requests of one app; of a public one, from one address',
   refresh: 'refreshes of one app for one user',
-  failed: 'wrong credentials of apps and programs from one address',
+  failed: 'wrong credentials of apps from one address',
   api: 'API calls of one user, list or, where nobody signs in, address',
   write: 'changes by one user, list or address; of a longer text, each 512 bytes count',
 } as const

@@ -56,8 +56,15 @@ export const isOwnHost = (ctx: Context, publicUrl: string): boolean => {
 const isAddress = (host: string): boolean => isIP(host.replace(/^\[|\]$/g, '')) !== 0
 export const isLoopbackHost = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(host)
 
-/** An IPv4 address that came over an IPv6 socket is the IPv4 address. */
-const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
+/** An IPv4 address that came over an IPv6 socket is the IPv4 address; a port, as some proxies add it, is none of it. */
+function plainAddress(address: string): string {
+  const host = /^\[([^\]]+)\](:\d+)?$/.exec(address)?.[1] ?? /^([\d.]+):\d+$/.exec(address)?.[1] ?? address
+  const mapped = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i.exec(host)
+  if (mapped === null) return host
+  const [, dotted, high = '', low = ''] = mapped
+  const bytes = [high, low].map((part) => Number.parseInt(part, 16)).flatMap((part) => [part >> 8, part & 255])
+  return dotted ?? bytes.join('.')
+}
 
 const isTrusted = (address: string, trusted: BlockList): boolean => {
   const version = isIP(address)

@@ -29,7 +29,7 @@ const MEDIA_TYPE = /^$|^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"]
 export const parseBody: Middleware = (ctx, next) => {
   const coding = ctx.get('transfer-encoding').toLowerCase()
   // RFC 9112 §6.1, §6.3: nobody needs another coding, and of most it is not known where the body ends.
-  if (!['', 'chunked'].includes(coding)) {
+  if (!['', 'chunked'].includes(coding) || (coding !== '' && ctx.req.httpVersion === '1.0')) {
     ctx.set('Connection', 'close')
     throw new Refused('request_malformed')
   }
@@ -114,7 +114,8 @@ function splitPair(pair: string): [string, string] {
 
 /** The fields of a form, each at most once. @throws {Refused} `media_type_unsupported`, `request_malformed` */
 export function formFields(ctx: Context): Map<string, string> {
-  if (!ctx.is('application/x-www-form-urlencoded')) throw new Refused('media_type_unsupported')
+  if (!ctx.is('application/x-www-form-urlencoded'))
+    throw new Refused('media_type_unsupported', 'The body must be a form, as a page of Daybook sends it.')
   return exactlyOne(queryParameters(String(ctx.request.rawBody ?? '')))
 }
 

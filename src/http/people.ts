@@ -32,12 +32,16 @@ import {
 } from './session.ts'
 import { type Deps, isForUsers } from './settings.ts'
 
-/** How many to-dos the first page shows at once. */
-const ON_A_PAGE = 100
+/** How many to-dos the first page shows at once, and about how many characters of them. */
+const [ON_A_PAGE, CHARACTERS_ON_A_PAGE] = [100, 50_000]
 
 function todosOnPage(state: State, user: string, from: number): string[] {
   const texts: string[] = []
-  for (const { text } of openTodos(state, user, from)) if (texts.push(text) === ON_A_PAGE) break
+  let characters = 0
+  for (const { text } of openTodos(state, user, from)) {
+    characters += text.length
+    if (texts.push(text) === ON_A_PAGE || characters > CHARACTERS_ON_A_PAGE) break
+  }
   return texts
 }
 

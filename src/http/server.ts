@@ -5,8 +5,8 @@ import type Koa from 'koa'
 import { newId } from '../ledger/ids.ts'
 
 /** A server with Daybook's limits; `attach` makes it answer. */
-export const createHttpServer = (): Server =>
-  createServer({
+export const createHttpServer = (): Server => {
+  const server = createServer({
     requestTimeout: 15_000,
     headersTimeout: 10_000,
     connectionsCheckingInterval: 1000,
@@ -16,44 +16,78 @@ export const createHttpServer = (): Server =>
     // The app answers this itself, like any other refusal.
     requireHostHeader: false,
   })
+  // An answer that nobody reads is not kept for ever.
+  server.setTimeout(60_000)
+  return server
+}
+
+type Exchange = { readonly req: IncomingMessage; readonly res: ServerResponse }
+
+/** How many requests may wait behind another on their connection. Browsers and proxies of today send none. */
+const MAX_WAITING = 10
 
 /**
- * Makes the server answer with this app.
+ * Makes the server answer with this app: of each connection one request after the other, so that answers that nobody
+ * reads do not pile up.
  * @param now ms since 1970
  */
 export function attach(server: Server, app: Koa, now: () => number): void {
   const handle = app.callback()
-  /** Connections in the middle of an answer. */
-  const answering = new WeakSet<Duplex>()
+  /** Of each connection what is being answered, and what waits behind it. */
+  const lines = new WeakMap<Duplex, Exchange[]>()
+  const begin = (line: readonly Exchange[]): void => {
+    const [exchange] = line
+    if (exchange !== undefined && !exchange.req.socket.destroyed) void handle(exchange.req, exchange.res)
+  }
   const answer = (req: IncomingMessage, res: ServerResponse): void => {
-    answering.add(req.socket)
-    res.once('close', () => answering.delete(req.socket))
-    void handle(req, res)
+    const line = lines.get(req.socket) ?? []
+    lines.set(req.socket, line)
+    if (line.length > MAX_WAITING) return void req.socket.destroy()
+    res.once('close', () => {
+      line.shift()
+      begin(line)
+    })
+    if (line.push({ req, res }) === 1) begin(line)
   }
   server.on('request', answer)
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer)
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (!socket.writable || error.code === 'ECONNRESET' || answering.has(socket)) socket.destroy()
-    else answerUnparsed(error.code ?? '', socket, newId(now()))
+    const [current, next] = lines.get(socket) ?? []
+    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy()
+    else if (current === undefined) answerUnparsed(error.code ?? '', socket, newId(now()))
+    // The rest of this very request cannot be read: it is answered, if it is not yet.
+    else if (next === undefined && !current.req.complete && !current.res.headersSent) answerTorn(current.res)
+    else socket.destroy()
   })
+}
+
+/** The body of a request is not framed as it should be (RFC 9112 §7.1). */
+function answerTorn(res: ServerResponse): void {
+  const request = String(res.getHeader('X-Request-Id') ?? '')
+  for (const name of res.getHeaderNames()) res.removeHeader(name)
+  res.writeHead(400, headersOf(request)).end(bodyOf('invalid_request', request))
 }
 
 /** @param code Node's word for what was wrong @param request the id that the answer is given */
 function answerUnparsed(code: string, socket: Duplex, request: string): void {
   const [status, reason, word] = unparsed[code] ?? [400, 'Bad Request', 'invalid_request']
-  const body = JSON.stringify({ error: word, message: 'The request could not be read.', request_id: request })
-  const headers = {
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': Buffer.byteLength(body),
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-    'X-Request-Id': request,
-    Connection: 'close',
-  }
+  const body = bodyOf(word, request)
+  const headers = { ...headersOf(request), 'Content-Length': Buffer.byteLength(body) }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(`HTTP/1.1 ${status} ${reason}\r\n${lines.join('')}\r\n${body}`)
 }
+
+const bodyOf = (word: string, request: string): string =>
+  JSON.stringify({ error: word, message: 'The request could not be read.', request_id: request })
+
+const headersOf = (request: string) => ({
+  'Content-Type': 'application/json; charset=utf-8',
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Request-Id': request,
+  Connection: 'close',
+})
 
 const unparsed: { readonly [code: string]: readonly [number, string, string] } = {
   HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'too_large'],

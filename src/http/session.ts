@@ -68,18 +68,22 @@ export function tokenFor(ctx: Context, { ledger, settings }: Deps, form: string,
 }
 
 /**
- * Was this form sent by a page of ours, as far as the browser says?
+ * Was this sent by a page of ours, as far as the browser says?
  * @throws {Refused} `form_foreign`
  */
-export function requireSameSite(ctx: Context, { settings }: Deps): void {
+export function requireSameSite(ctx: Context, { settings }: Deps, what = 'form'): void {
   const site = ctx.get('sec-fetch-site')
   const origin = ctx.get('origin')
-  if (site !== '' && site !== 'same-origin' && site !== 'none') throw new Refused('form_foreign')
+  if (site !== '' && site !== 'same-origin' && site !== 'none')
+    throw new Refused(
+      'form_foreign',
+      `This ${what} came from another site. Open Daybook at ${settings.publicUrl} instead.`,
+    )
   // Under a strict referrer policy browsers send "null"; then Sec-Fetch-Site has to vouch.
   if (origin !== '' && origin !== settings.publicUrl && !(origin === 'null' && site === 'same-origin'))
     throw new Refused(
       'form_foreign',
-      `This form came from ${printableOrigin(origin)}. Open Daybook at ${settings.publicUrl} instead.`,
+      `This ${what} came from ${printableOrigin(origin)}. Open Daybook at ${settings.publicUrl} instead.`,
     )
 }
 

@@ -85,12 +85,17 @@ test('90. audit list: who, how, when, through what, from where', async (t) => {
   const answer = await chatgpt.api(tokens.access_token, 'POST', '/todos/me', { todo: 'buy milk' }, headers)
   const [row] = await rowsOf(home, 'audit list -type:BookInspected --limit 1')
   const [user] = await rowsOf(home, 'user list')
-  t.like(row, { type: 'TodoAdded', who: 'alice', what: 'added “buy milk”', through: `chatgpt ${conversation}` })
+  t.like(row, {
+    type: 'TodoAdded',
+    who: 'alice',
+    what: 'added “buy milk”',
+    through: `chatgpt conversation ${conversation}`,
+  })
   t.like(row, { ip: '203.0.113.9', actor: { kind: 'user', id: user!.id } })
   t.deepEqual(row!.via, { request: answer.headers.get('x-request-id'), client: 'chatgpt', conversation })
   t.deepEqual(row!.open, { text: 'buy milk', ip: '203.0.113.9', agent: 'ChatGPT-User/1.0' })
   const table = (await daybook(home, 'audit list -type:BookInspected --limit 1')).stdout.split('\n')[1]!
-  t.is(table, `${row!.seq}   ${row!.at}  alice  added “buy milk”  chatgpt ${conversation}  203.0.113.9`)
+  t.is(table, `${row!.seq}   ${row!.at}  alice  added “buy milk”  chatgpt conversation ${conversation}  203.0.113.9`)
 })
 
 /** What nobody should be able to do to who reads the audit. */

@@ -239,8 +239,8 @@ test('changes: so many of one user, a longer text for each 512 bytes of it; what
   t.is((await add('x', bob)).status, 200)
 })
 
-test('API: so many calls of one user, the others are served; wrong tokens count by address, and stop nobody who has a right one', async (t) => {
-  const world = await begin(t, { api: 5, failed: 3 })
+test('API: so many calls of one user, the others are served; a wrong token is told so, however often it comes', async (t) => {
+  const world = await begin(t, { api: 5, failed: 1 })
   const chatgpt = new ClientSide(world.url)
   const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
   for (let i = 0; i < 5; i++) {
@@ -253,7 +253,6 @@ test('API: so many calls of one user, the others are served; wrong tokens count 
   t.deepEqual(limited.json.error, 'rate_limited')
   t.is((await chatgpt.api(bob.access_token, 'GET', '/todos/me')).status, 200)
   for (let i = 0; i < 3; i++) t.is((await chatgpt.api(`wrong-${i}`, 'GET', '/todos/me')).status, 401)
-  assertLimited(t, await chatgpt.api('wrong', 'GET', '/todos/me'), 'failed')
   t.is((await chatgpt.api(bob.access_token, 'GET', '/todos/me')).status, 200)
 })
 

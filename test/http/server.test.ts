@@ -13,7 +13,7 @@ async function exchange(url: string, bytes: string): Promise<string> {
     told += part
   })
   socket.write(bytes)
-  await once(socket, 'close')
+  await new Promise((resolve) => socket.once('close', resolve))
   return told
 }
 
@@ -49,13 +49,46 @@ for (const [what, [bytes, status]] of Object.entries(answers))
     t.deepEqual(await news(), [])
   })
 
-test('112. garbage while a request is being answered cuts the connection: nothing is written into the answer', async (t) => {
+const POST = 'POST /auth/oauth_exchange HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+const torn = {
+  'a chunk that is none, after one that is': `${POST}Transfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\ngarbage\r\n`,
+  'a size that is none': `${POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`,
+  'a size beyond all bounds': `${POST}Transfer-Encoding: chunked\r\n\r\n${'f'.repeat(20)}\r\n{}\r\n0\r\n\r\n`,
+  'a coding that nobody knows': `${POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n`,
+  'a coding before the chunks': `${POST}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+  'chunks in HTTP/1.0': `${POST.replace('1.1', '1.0')}Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+}
+for (const [what, bytes] of Object.entries(torn))
+  test(`112. ${what}: 400 with an id, and the connection ends`, async (t) => {
+    const { url, news } = await startWorld(t)
+    const told = await exchange(url, bytes)
+    t.regex(told, /^HTTP\/1\.[01] 400 /)
+    t.regex(told, /\r\nX-Request-Id: [0-9A-Z]{26}\r\n/i)
+    t.regex(told, /\r\nConnection: close\r\n/i)
+    t.is(told.split('HTTP/1.').length, 2, 'one answer')
+    t.deepEqual(await news(), [])
+    t.is((await fetch(`${url}/healthz`)).status, 200)
+  })
+
+test('112. garbage behind a request that is being answered cuts the connection: nothing is written into the answer', async (t) => {
   const { url } = await startWorld(t)
-  // The answer is begun and cannot end: its reader has not sent all of the body yet.
-  const begun =
-    'POST /auth/oauth_exchange HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n' +
-    'Transfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n'
-  t.is(await exchange(url, `${begun}garbage\r\n`), '', 'cut, without a word')
+  t.notRegex(await exchange(url, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0garbage\r\n\r\n'), / 400 /)
+  t.is((await fetch(`${url}/healthz`)).status, 200)
+})
+
+test('some requests at once on one connection are answered in order, one after the other; many are cut', async (t) => {
+  const { url, log } = await startWorld(t)
+  const paths = ['/healthz', '/legal', '/readyz', '/', '/todos/me', '/nothing', '/openapi.json', '/logo.png', '/login']
+  const ask = (path: string, more = '') => `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`
+  const told = await exchange(url, paths.map((path) => ask(path)).join('') + ask('/healthz', 'Connection: close\r\n'))
+  t.is(told.match(/HTTP\/1\.1 \d+ /g)?.length, 10)
+  t.deepEqual(
+    log.map((line) => JSON.parse(line).path).filter((path) => path !== undefined),
+    [...paths.map((path) => path.replace('/todos/me', '/todos/:username')), '/healthz'],
+  )
+  log.length = 0
+  await exchange(url, ask('/logo.png').repeat(1900))
+  t.true(log.length <= 11, `${log.length} of 1,900 were answered`)
   t.is((await fetch(`${url}/healthz`)).status, 200)
 })
 

@@ -6,8 +6,9 @@ import pino from 'pino'
 import { told } from '../../src/domain/told.ts'
 import { createApp } from '../../src/http/app.ts'
 import { proxyList } from '../../src/http/origin.ts'
+import { addUser } from '../../src/http/people.ts'
 import type { Settings } from '../../src/http/settings.ts'
-import { ClientSide, OTHER, person, settings, startWorld, Visitor, type World } from '../_support.ts'
+import { ClientSide, OTHER, person, SYSTEM, settings, startWorld, Visitor, type World } from '../_support.ts'
 import { send } from './_wire.ts'
 
 const BROWSER = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
@@ -179,6 +180,41 @@ async function listing(t: ExecutionContext, changed: Partial<Settings>) {
     chatgpt.api(tokens[who].access_token, method, '/todos/me', body)
   return { world, visitor, call }
 }
+
+test('the first page is no longer for long texts', async (t) => {
+  const { visitor, call } = await listing(t, {})
+  for (let i = 0; i < 20; i++) await call('alice', 'POST', { todo: '"'.repeat(10_000) })
+  const { text } = await visitor.get('/')
+  t.true(text.length < 500_000, `${text.length}`)
+  t.true(text.includes('1 to 6 of 20') && text.includes('href="/?from=6"'))
+})
+
+test('93. another site cannot make an operator’s browser look, export, and leave events of it', async (t) => {
+  const { url, ledger, news } = await startWorld(t)
+  await addUser(ledger, SYSTEM, { ...person('boss'), admin: true })
+  const boss = new Visitor(url)
+  await boss.signIn(person('boss'))
+  const cookie = [...boss.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  await news()
+  const paths = ['/admin/audit/events', '/admin/audit/events/1', '/admin/audit/export', '/admin/audit/follow']
+  const foreign = [
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+    { origin: 'https://chatgpt.com' },
+  ] as const
+  for (const path of paths)
+    for (const headers of foreign) t.is((await send(url, path, { headers: { cookie, ...headers } })).status, 403, path)
+  t.deepEqual(await news(), [])
+  for (const headers of [{}, { 'sec-fetch-site': 'none' }, { 'sec-fetch-site': 'same-origin' }])
+    t.is((await send(url, paths[0]!, { headers: { cookie, ...headers } })).status, 200)
+})
+
+test('a secret that is put into a path by mistake does not get into the log', async (t) => {
+  const { url, log } = await startWorld(t)
+  await send(url, '/nope/dba_0123456789abcdefghijklmnopqrstuvwxyz/x')
+  t.true(log.some((line) => line.includes('/nope/dba_…/x')))
+  t.false(log.join().includes('0123456789abc'))
+})
 
 test('87. a list takes no more than it may, however few its to-dos; what is deleted makes room', async (t) => {
   const { world, call } = await listing(t, { maxListSize: 90_000 })

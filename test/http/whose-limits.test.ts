@@ -210,6 +210,11 @@ test('an address is the last one that no trusted proxy has, whatever stands befo
     ['10.0.0.1', '', '10.0.0.1'],
     ['10.0.0.1', 'nonsense', '10.0.0.1'],
     ['203.0.113.1', '6.6.6.6', '203.0.113.1'],
+    ['10.0.0.1', '203.0.113.9:4711', '203.0.113.9'],
+    ['10.0.0.1', '[2001:db8::1]:4711', '2001:db8::1'],
+    ['10.0.0.1', '[2001:db8::1]', '2001:db8::1'],
+    ['::ffff:10.0.0.1', '::ffff:cb00:7109', '203.0.113.9'],
+    ['10.0.0.1', '::ffff:203.0.113.9', '203.0.113.9'],
   ] as const
   for (const [socket, forwarded, address] of rows)
     t.is(clientAddress(socket, forwarded, proxyList(['10.0.0.0/8'])), address, forwarded)
