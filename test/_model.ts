@@ -101,9 +101,10 @@ export class Model {
   }
 
   /** The app gives a token back. */
-  giveBack(token: Access, kind: 'access' | 'refresh', isOwn: boolean): Outcome {
+  giveBack(token: Access | Refresh, kind: 'access' | 'refresh', isOwn: boolean): Outcome {
     const { family } = token
     if (family.ended || token.ended || !isOwn) return done()
+    if ('lost' in token && token.lost) return done()
     if (kind === 'access') token.ended = true
     else this.#end(family)
     return done('TokenRevoked')

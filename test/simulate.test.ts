@@ -167,10 +167,9 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
     }
     case 'withdraw': {
       if (user === undefined) return undefined
-      return {
-        expected: model.withdraw(user),
-        decide: (state): Decision<Event, unknown> => withdrawApproval(state, user.saidYesTo ?? 'none'),
-      }
+      const request = user.saidYesTo ?? 'none'
+      const decide = (state: State): Decision<Event, unknown> => withdrawApproval(state, request)
+      return { expected: model.withdraw(user), decide }
     }
     case 'redeem': {
       const code = newest(model.codes)
