@@ -80,7 +80,10 @@ export class Model {
     if (!this.isOpen(consent) || consent.session !== from) return no()
     consent.ended = true
     from.user.approved = allow ? this.now + TTL.approval : 0
-    if (!allow) return done('ConsentDenied')
+    if (!allow) {
+      this.#endCodes(from.user)
+      return done('ConsentDenied')
+    }
     from.user.saidYesTo = consent.id
     this.codes.push({ id: code, user: from.user, until: this.now + TTL.code, ended: false })
     return done('ConsentGranted', 'CodeIssued')
@@ -97,6 +100,7 @@ export class Model {
   withdraw(user: User): Outcome {
     if (user.approved === 0) return no()
     user.approved = 0
+    this.#endCodes(user)
     return done('ApprovalWithdrawn')
   }
 
@@ -104,7 +108,12 @@ export class Model {
   giveBack(token: Access | Refresh, kind: 'access' | 'refresh', isOwn: boolean): Outcome {
     const { family } = token
     if (family.ended || token.ended || !isOwn) return done()
-    if ('lost' in token && token.lost) return done()
+    if ('lost' in token && token.lost) {
+      const given = this.accesses.find(({ id }) => id === token.id.replace('refresh-', 'access-'))
+      if (given === undefined || given.ended) return done()
+      given.ended = true
+      return done('TokenRevoked')
+    }
     if (kind === 'access') token.ended = true
     else this.#end(family)
     return done('TokenRevoked')
@@ -161,9 +170,15 @@ export class Model {
     })
   }
 
+  /** What was about to be given. */
+  #endCodes(user: User): void {
+    for (const code of this.codes) if (code.user === user && code.family === undefined) code.ended = true
+  }
+
   #end(family: Family): void {
     family.ended = true
     family.user.approved = 0
+    this.#endCodes(family.user)
     for (const code of this.codes) if (code.family === family) code.ended = true
   }
 
@@ -225,9 +240,8 @@ export class Model {
     for (const one of due) one.ended = true
     const over = this.accesses.map(({ family }) => family).filter((family) => !family.ended && family.until < until)
     for (const family of over) {
-      const { approved } = family.user
-      this.#end(family)
-      family.user.approved = approved
+      family.ended = true
+      for (const code of this.codes) if (code.family === family) code.ended = true
     }
     for (const token of [...this.accesses, ...this.refreshes]) if (token.until < until) token.ended = true
     const forgotten = this.users.filter(({ approved }) => approved > 0 && approved < until)

@@ -1,10 +1,11 @@
 /** Grants: what a client may do for a user, from the code to the last refresh (RFC 6749 §4.1.3, §5, §6). */
+import type { ApprovalEvent } from './approvals.ts'
 import type { ExpiredDropped } from './book.ts'
 import type { ClientEvent } from './clients.ts'
-import { type Asked, normalizeScope } from './consents.ts'
-import { accept, type Decision, type On, type Reason, refuse, type Says } from './shape.ts'
+import { type Asked, type ConsentEvent, normalizeScope } from './consents.ts'
+import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
-import type { User, UserEvent, Users } from './users.ts'
+import type { UserEvent } from './users.ts'
 
 /** Codes and tokens stand in events and rows as SHA-256 digests. Times are ms since 1970. */
 export type CodeIssued = {
@@ -51,6 +52,8 @@ type Refresh = {
   kind: 'refresh'
   grant: string
   expiresAt: number
+  /** The access token that was given with it. */
+  access: string
   /** The refresh token this one was given for; the first of a grant has none. */
   parent?: string
   /** When it was first exchanged for a successor. */
@@ -97,10 +100,23 @@ function endAllOf(rows: Grants, of: 'user' | 'client', id: string): void {
   rows.codes.deleteBy(of, id)
 }
 
+/** Ends codes that are not redeemed; one that is stays, to be known when it is shown again. */
+function endCodes(
+  { codes }: Grants,
+  of: 'user' | 'client',
+  id: string,
+  isMeant: (code: Code) => boolean = () => true,
+): void {
+  for (const key of codes.keysBy(of, id)) {
+    const code = codes.get(key)!
+    if (!code.redeemed && isMeant(code)) codes.delete(key)
+  }
+}
+
 function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pair, parent?: string): void {
   tokens.set(pair.access, { kind: 'access', grant, scope: pair.scope, expiresAt: pair.accessExpiresAt })
   if (pair.refresh === null) return
-  const refresh = { kind: 'refresh', grant, expiresAt: pair.refreshExpiresAt } as const
+  const refresh = { kind: 'refresh', grant, access: pair.access, expiresAt: pair.refreshExpiresAt } as const
   tokens.set(pair.refresh, parent === undefined ? refresh : { ...refresh, parent })
 }
 
@@ -133,11 +149,16 @@ function forgetOldest({ tokens }: Grants, grant: string): void {
 
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
-  | Extract<ClientEvent, { type: 'ClientRemoved' | 'RedirectUriWithdrawn' }>
+  | Extract<ClientEvent, { type: 'ClientRemoved' | 'ClientSecretRotated' | 'RedirectUriWithdrawn' }>
+  | Extract<ConsentEvent, { type: 'ConsentDenied' }>
+  | ApprovalEvent
   | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
   CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
-  CodeReplayed: (rows, { data }) => endGrant(rows, data.grant),
+  CodeReplayed(rows, { data }) {
+    endGrant(rows, data.grant)
+    endCodes(rows, 'user', data.user, (code) => code.client === data.client)
+  },
   TokenIssued(rows, { seq, at, data }) {
     if (data.replaces !== null) endGrant(rows, data.replaces)
     const code = rows.codes.get(data.code)
@@ -155,24 +176,28 @@ export const on: On<Grants, GrantEvent | Ends> = {
     addPair(rows, data, data.from)
     forgetOldest(rows, data.grant)
   },
-  TokenReplayed: (rows, { data }) => endGrant(rows, data.grant),
+  TokenReplayed(rows, { data }) {
+    endGrant(rows, data.grant)
+    endCodes(rows, 'user', data.user, (code) => code.client === data.client)
+  },
   TokenRefused: ({ tokens }, { data }) => tokens.delete(data.refresh),
-  TokenRevoked: (rows, { data }) =>
-    data.access === null ? endGrant(rows, data.grant) : rows.tokens.delete(data.access),
+  TokenRevoked(rows, { data }) {
+    if (data.access !== null) return rows.tokens.delete(data.access)
+    endGrant(rows, data.grant)
+    endCodes(rows, 'user', data.user, (code) => code.client === data.client)
+  },
+  // Whatever ends a yes ends what it was about to give.
+  ConsentDenied: (rows, { data }) => endCodes(rows, 'user', data.user, (code) => code.client === data.client),
+  ApprovalWithdrawn: (rows, { data }) => endCodes(rows, 'user', data.user, (code) => code.client === data.client),
+  ClientSecretRotated: (rows, { data }) => endCodes(rows, 'client', data.client),
   UserRevoked: (rows, { data }) => endAllOf(rows, 'user', data.user),
   UserErased: (rows, { data }) => endAllOf(rows, 'user', data.user),
   ClientRemoved: (rows, { data }) => endAllOf(rows, 'client', data.client),
   // Whoever is at that address is to get nothing more.
-  RedirectUriWithdrawn({ codes }, { data }) {
-    for (const key of codes.keysBy('client', data.client)) {
-      const code = codes.get(key)!
-      if (code.redirectUri === data.uri && !code.redeemed) codes.delete(key)
-    }
-  },
+  RedirectUriWithdrawn: (rows, { data }) =>
+    endCodes(rows, 'client', data.client, (code) => code.redirectUri === data.uri),
   // What was about to be given is not; what apps already hold stays until it is disconnected.
-  PasswordChanged({ codes }, { data }) {
-    for (const key of codes.keysBy('user', data.user)) if (!codes.get(key)!.redeemed) codes.delete(key)
-  },
+  PasswordChanged: (rows, { data }) => endCodes(rows, 'user', data.user),
   ExpiredDropped(rows, { data: { until } }) {
     for (const grant of expiredKeys(rows.grants, until)) endGrant(rows, grant)
     for (const code of expiredKeys(rows.codes, until)) rows.codes.delete(code)
@@ -293,7 +318,7 @@ export function refreshTokens(rows: Grants, input: RefreshInput, now: number): D
 }
 
 /** One of its successors was used, or its grace is over. A clock that was set back does not open the grace again. */
-const isUsedUp = (token: Refresh, now: number): boolean =>
+export const isUsedUp = (token: Refresh, now: number): boolean =>
   token.spent === true || (token.rotatedAt !== undefined && Math.abs(now - token.rotatedAt) >= REFRESH_GRACE_MS)
 
 /**
@@ -304,9 +329,9 @@ export function revokeToken(rows: Grants, { token, client }: { token: string; cl
   const found = rows.tokens.get(token)
   const grant = found === undefined ? undefined : rows.grants.get(found.grant)
   if (found === undefined || grant?.client !== client) return accept([], undefined)
-  // It gives nothing any more, and must not hurt the one that does.
-  if (found.kind === 'refresh' && found.lost) return accept([], undefined)
-  const access = found.kind === 'access' ? token : null
+  // One that lost must not hurt the one that won: what was given with it ends.
+  const access = found.kind === 'access' ? token : found.lost ? found.access : null
+  if (access !== null && rows.tokens.get(access) === undefined) return accept([], undefined)
   const data = { access, grant: found.grant, user: grant.user, client }
   return accept<GrantEvent, undefined>([{ type: 'TokenRevoked', data }], undefined)
 }
@@ -319,67 +344,10 @@ export function revokeGrant(rows: Grants, id: string): Decision<GrantEvent, Read
   return accept<GrantEvent, Readonly<Grant>>([{ type: 'TokenRevoked', data }], grant)
 }
 
-/** What a live token is (RFC 7662 §2.2). */
-export type Introspected = {
-  readonly kind: 'access' | 'refresh'
-  readonly user: string
-  readonly scope: string
-  readonly expiresAt: number
-  readonly resource: string | null
-}
-
-/** For whom that client could exchange that refresh token now; `undefined` where it could not. */
-export function userToRefresh(
-  { tokens, grants }: Grants,
-  { from, client }: { from: string; client: string },
-  now: number,
-): string | undefined {
-  const token = tokens.get(from)
-  const grant = token?.kind === 'refresh' ? grants.get(token.grant) : undefined
-  if (token?.kind !== 'refresh' || grant?.client !== client || token.lost || isUsedUp(token, now)) return undefined
-  return now < token.expiresAt && now < grant.expiresAt ? grant.user : undefined
-}
-
-/** A token that could be used now, and is that client's; nothing else is told of any (RFC 7662 §2.2, §4). */
-export function introspect(
-  rows: Grants & Users,
-  { token, client }: { token: string; client: string },
-  now: number,
-): Introspected | undefined {
-  const found = rows.tokens.get(token)
-  const grant = found === undefined ? undefined : rows.grants.get(found.grant)
-  if (found === undefined || grant?.client !== client || !rows.users.get(grant.user)?.active) return undefined
-  const expiresAt = Math.min(found.expiresAt, grant.expiresAt)
-  if (now >= expiresAt || (found.kind === 'refresh' && (found.lost || isUsedUp(found, now)))) return undefined
-  const scope = found.kind === 'access' ? found.scope : grant.scope
-  return { kind: found.kind, user: grant.user, scope, expiresAt, resource: grant.resource }
-}
-
 /** RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and if omitted is the one granted. */
 function narrower(asked: string | undefined, granted: string): string | undefined {
   if (asked === undefined || asked === '') return granted
   const scope = normalizeScope(asked)
   const had = granted.split(' ')
   return scope?.split(' ').every((name) => had.includes(name)) ? scope : undefined
-}
-
-/** `access` is the digest of the token. */
-export type Bearer = { user: User; access: string; client: string; scope: string }
-
-/** Whom an access token speaks for. @param audiences the resources that this route answers as. */
-export function authenticate(
-  rows: Grants & Users,
-  access: string,
-  audiences: readonly string[],
-  now: number,
-): Bearer | Reason {
-  const token = rows.tokens.get(access)
-  const grant = token?.kind === 'access' ? rows.grants.get(token.grant) : undefined
-  if (token?.kind !== 'access' || grant === undefined) return 'token_unknown'
-  if (now >= token.expiresAt || now >= grant.expiresAt) return 'token_unknown'
-  // RFC 8707 §2: a token that was bound to a resource is good for exactly that.
-  if (grant.resource !== null && !audiences.includes(grant.resource)) return 'token_unknown'
-  const user = rows.users.get(grant.user)
-  if (!user?.active) return 'token_unknown'
-  return { user, access, client: grant.client, scope: token.scope }
 }

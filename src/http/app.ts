@@ -75,7 +75,11 @@ export function createApp(given: Omit<Deps, 'limits'>, trustedProxies: BlockList
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
-  app.on('error', (error) => deps.log.error({ err: error }, 'a response failed'))
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(error.code ?? '')
+    if (hasLeft) deps.log.debug({ code: error.code }, 'whoever asked has gone')
+    else deps.log.error({ err: error }, 'a response failed')
+  })
   return app
 }
 

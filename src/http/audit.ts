@@ -13,6 +13,8 @@ import { requireSameSite, type SignedIn, signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
 
 const MAX_LIMIT = 1000
+/** About so long an answer may be; the rest is on the next page. */
+const MAX_CHARACTERS = 1_000_000
 
 export function auditRoutes(deps: Deps): Router {
   const { ledger } = deps
@@ -23,16 +25,11 @@ export function auditRoutes(deps: Deps): Router {
     const search = searchIn(ctx, deps)
     const limit = wholeNumber(ctx, 'limit', MAX_LIMIT) ?? 50
     const before = wholeNumber(ctx, 'before')
-    const events: object[] = []
-    const to = before === undefined ? {} : { to: before - 1 }
-    for await (const { event } of list(ledger, { search, ...to, newestFirst: true })) {
-      events.push(tell(ledger, event))
-      if (events.length === limit) break
-    }
+    const { events, isMore } = await pageOf(deps, search, before, limit)
     tellRecorded(ctx, await recordLook(ledger, operator(ctx, visitor), 'list', search.canonical))
     const last = events.at(-1) as { seq: number } | undefined
     // Where the next page begins: with what stands before the last one of this.
-    answer(ctx, { events, next_before: events.length === limit && last!.seq > 1 ? last!.seq : null })
+    answer(ctx, { events, next_before: isMore && last!.seq > 1 ? last!.seq : null })
   })
 
   router.get('/admin/audit/events/:seq', async (ctx) => {
@@ -84,6 +81,19 @@ export function auditRoutes(deps: Deps): Router {
 }
 
 /** @throws {Refused} `session_missing`, `operator_only` */
+/** The latest events before `before`, as many as one answer takes. */
+async function pageOf({ ledger }: Deps, search: Search, before: number | undefined, limit: number) {
+  const events: object[] = []
+  let characters = 0
+  const to = before === undefined ? {} : { to: before - 1 }
+  for await (const { event } of list(ledger, { search, ...to, newestFirst: true })) {
+    const told = tell(ledger, event)
+    characters += JSON.stringify(told).length
+    if (events.push(told) === limit || characters > MAX_CHARACTERS) return { events, isMore: true }
+  }
+  return { events, isMore: false }
+}
+
 async function requireOperator(ctx: Context, deps: Deps): Promise<SignedIn> {
   const visitor = await signedIn(ctx, deps)
   if (visitor === undefined) throw new Refused('session_missing')

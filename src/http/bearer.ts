@@ -1,7 +1,7 @@
 /** Who is speaking to the API: the user and the client behind an access token (RFC 6750 §2.1). */
 import type { Context } from 'koa'
+import { authenticate, type Bearer } from '../domain/bearers.ts'
 import type { State } from '../domain/domain.ts'
-import { authenticate, type Bearer } from '../domain/grants.ts'
 import { type Decision, type Fact, refuse } from '../domain/shape.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { isRepeated } from './parse.ts'

@@ -79,7 +79,8 @@ export async function requireCaller(ctx: Context, deps: Deps, scope: string): Pr
  */
 function requireOwnOrigin(ctx: Context, { publicUrl, corsOrigins }: Settings): void {
   const origin = ctx.get('origin')
-  const isKnown = origin === '' || origin === publicUrl || corsOrigins.includes(origin)
+  const isForeign = ['cross-site', 'same-site'].includes(ctx.get('sec-fetch-site'))
+  const isKnown = (origin === '' && !isForeign) || origin === publicUrl || corsOrigins.includes(origin)
   if (!isKnown || !isOwnHost(ctx, publicUrl)) throw new Refused('origin_foreign')
 }
 

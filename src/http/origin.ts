@@ -56,10 +56,14 @@ export const isOwnHost = (ctx: Context, publicUrl: string): boolean => {
 const isAddress = (host: string): boolean => isIP(host.replace(/^\[|\]$/g, '')) !== 0
 export const isLoopbackHost = (host: string): boolean => /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(host)
 
+/** An IPv6 address as RFC 5952 writes it. */
+const shortest = (host: string): string =>
+  isIP(host) === 6 && URL.canParse(`http://[${host}]`) ? new URL(`http://[${host}]`).hostname.slice(1, -1) : host
+
 /** An IPv4 address that came over an IPv6 socket is the IPv4 address; a port, as some proxies add it, is none of it. */
 function plainAddress(address: string): string {
   const host = /^\[([^\]]+)\](:\d+)?$/.exec(address)?.[1] ?? /^([\d.]+):\d+$/.exec(address)?.[1] ?? address
-  const mapped = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i.exec(host)
+  const mapped = /^::ffff:(?:([\d.]+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i.exec(shortest(host))
   if (mapped === null) return host
   const [, dotted, high = '', low = ''] = mapped
   const bytes = [high, low].map((part) => Number.parseInt(part, 16)).flatMap((part) => [part >> 8, part & 255])

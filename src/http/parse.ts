@@ -14,8 +14,8 @@ const read = bodyParser({
   jsonLimit: JSON_LIMIT,
   formLimit: FORM_LIMIT,
   onerror(error, ctx) {
-    // The rest of the body is still on its way: this connection cannot be used for another request.
-    ctx.set('Connection', 'close')
+    // While the rest of the body is on its way, this connection cannot be used for another request.
+    if (!ctx.req.complete) ctx.set('Connection', 'close')
     // The error carries the raw body: it must not get into a log.
     const { status } = error as Error & { status?: number }
     throw new Refused(status === 413 ? 'request_too_large' : 'request_malformed')

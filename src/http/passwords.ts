@@ -11,13 +11,17 @@ const lengthOf = (text: string): number => [...text].length
 const COMMON = 3000
 let common: ReadonlySet<string> | undefined
 
-/** Is it among those that are tried first: the most common ones, or one of the account's own names? In any case. */
+/**
+ * Is it among those that are tried first: the most common ones, or one of the account's own names,
+ * Daybook's, or one character over and over? In any case.
+ */
 export async function isCommonPassword(text: string, names: readonly string[]): Promise<boolean> {
   if (common === undefined) {
     const { dictionary } = await import('@zxcvbn-ts/language-common')
     common = new Set(dictionary['passwords-common'].filter(isPassword).slice(0, COMMON))
   }
-  const plain = text.toLowerCase()
+  const plain = text.trim().toLowerCase()
+  if (/^(.)\1*$|^daybook\d*$/su.test(plain)) return true
   return common.has(plain) || names.some((name) => name.toLowerCase() === plain)
 }
 

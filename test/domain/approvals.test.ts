@@ -3,7 +3,19 @@ import test from 'ava'
 import { withdrawApproval } from '../../src/domain/approvals.ts'
 import { type Asked, denyConsent, grantAgain, grantConsent, isRemembered } from '../../src/domain/consents.ts'
 import type { Event } from '../../src/domain/domain.ts'
-import { CALLBACK, chatgpt, consentRequested, DAY, History, MINUTE, NOON, registered, signedIn } from './_history.ts'
+import {
+  CALLBACK,
+  chatgpt,
+  codeIssued,
+  consentRequested,
+  DAY,
+  History,
+  keysOf,
+  MINUTE,
+  NOON,
+  registered,
+  signedIn,
+} from './_history.ts'
 
 const TWIN = 'https://chatgpt.com/aip/g-1/oauth/callback'
 const ASKED: Asked = {
@@ -144,4 +156,22 @@ test('what is remembered gives no code to a session that has ended, nor to anoth
   const input = { user: 'alice', asked: ASKED, grant: 'g2', code: 'c2', codeTtlMs: MINUTE }
   for (const session of ['s0', 's2'])
     t.is(grantAgain(history.state, { ...input, session }, NOON).refusal, 'session_ended')
+})
+
+test('whatever ends a yes ends the codes that it gave and that nobody has redeemed; bob’s stay', (t) => {
+  const ofAlice: Event[] = [
+    { type: 'ConsentDenied', data: { request: 'r9', ...ids } },
+    { type: 'ApprovalWithdrawn', data: { request: 'r1', ...ids } },
+    { type: 'TokenRevoked', data: { access: null, grant: 'g9', ...ids } },
+    { type: 'CodeReplayed', data: { code: 'c9', grant: 'g9', ...ids } },
+    { type: 'TokenReplayed', data: { refresh: 'x', grant: 'g9', ...ids } },
+    { type: 'ClientSecretRotated', data: { client: 'chatgpt', secret: 'x', secretFrom: 'vault' } },
+  ]
+  for (const event of ofAlice) {
+    const history = approved().given(codeIssued('bob', 'c2'), codeIssued('alice', 'c3', { client: 'other' }), event)
+    const left = event.type === 'ClientSecretRotated' ? ['c3'] : ['c2', 'c3']
+    t.deepEqual(keysOf(history.state.codes), left, event.type)
+  }
+  const history = approved().given({ type: 'TokenRevoked', data: { access: 'a', grant: 'g9', ...ids } })
+  t.deepEqual(keysOf(history.state.codes), ['c1'], 'an access token alone')
 })

@@ -1,6 +1,7 @@
 /** Grants: what a code gives, once, and how refresh tokens follow one another. */
 import test from 'ava'
-import { authenticate, type Redeem, redeemCode } from '../../src/domain/grants.ts'
+import { authenticate } from '../../src/domain/bearers.ts'
+import { type Redeem, redeemCode } from '../../src/domain/grants.ts'
 import {
   CALLBACK,
   chatgpt,

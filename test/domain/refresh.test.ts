@@ -1,7 +1,8 @@
 /** D. Refresh: how refresh tokens follow one another, and how a stolen one shows. */
 import test from 'ava'
+import { authenticate, introspect } from '../../src/domain/bearers.ts'
 import { evolve } from '../../src/domain/domain.ts'
-import { authenticate, introspect, type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
+import { type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
 import type { Decision } from '../../src/domain/shape.ts'
 import { revokeUser } from '../../src/domain/users.ts'
 import {
@@ -266,12 +267,17 @@ test('47. a revoked user’s tokens give nothing more, restored or not', (t) => 
   t.false(speaks(history, 'refresh-c1'))
 })
 
-test('48. one that lost, given back, does not hurt the one that won', (t) => {
+test('48. one that lost, given back, ends what was given with it, and does not hurt the one that won', (t) => {
   const history = start()
   const [first, second] = [refresh(history, 'refresh-c1'), refresh(history, 'refresh-c1')]
   const heir = refresh(history, first)
-  const decision = revokeToken(history.state, { token: second, client: 'chatgpt' })
-  t.deepEqual(decision, { facts: [], result: undefined, keeps: {} })
+  t.true(speaks(history, second))
+  const { facts } = history.when(revokeToken(history.state, { token: second, client: 'chatgpt' }))
+  t.like(facts, [{ type: 'TokenRevoked', data: { grant: 'grant-c1', client: 'chatgpt' } }])
+  t.not((facts[0] as { data: { access: string | null } }).data.access, null)
+  t.false(speaks(history, second))
+  t.deepEqual(revokeToken(history.state, { token: second, client: 'chatgpt' }).facts, [])
+  t.true(speaks(history, heir))
   t.regex(refresh(history, heir), /^r\d/)
 })
 

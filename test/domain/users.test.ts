@@ -1,7 +1,8 @@
 /** People: who may have which name, and what revoking, restoring and a new password do to everything they hold. */
 import test from 'ava'
+import { authenticate } from '../../src/domain/bearers.ts'
 import { grantConsent } from '../../src/domain/consents.ts'
-import { authenticate, redeemCode, refreshTokens } from '../../src/domain/grants.ts'
+import { redeemCode, refreshTokens } from '../../src/domain/grants.ts'
 import { sessionUser } from '../../src/domain/sessions.ts'
 import { openTodos } from '../../src/domain/todos.ts'
 import {

@@ -251,3 +251,22 @@ test('while the book is being opened again: 503, and when to come back', async (
     }
   })
 })
+
+test('93. a page of long events ends before it is too long, and says where the next one begins', async (t) => {
+  const { world, boss } = await begin(t)
+  const { access_token: token } = await new ClientSide(world.url).connect(person('carol'))
+  const chatgpt = new ClientSide(world.url)
+  for (let i = 0; i < 130; i++) await chatgpt.api(token, 'POST', '/todos/me', { todo: `${i} ${'x'.repeat(9900)}` })
+  const seqs: number[] = []
+  let before = ''
+  for (let pages = 1; ; pages++) {
+    const { json } = await get(boss, `/admin/audit/events?limit=1000&filter=type:TodoAdded${before}`)
+    t.true(JSON.stringify(json).length < 1_100_000)
+    seqs.push(...json.events.map((event: any) => event.seq))
+    if (json.next_before === null) break
+    t.true(pages < 5)
+    before = `&before=${json.next_before}`
+  }
+  t.is(new Set(seqs).size, seqs.length)
+  t.true(seqs.length >= 130)
+})

@@ -89,8 +89,15 @@ test('AUTH_MODE=none: only under its own name or an address, and to no foreign p
   }
   t.is((await post({ host: 'evil.example' })).status, 403)
   t.deepEqual(await news(), [])
+  for (const site of ['cross-site', 'same-site'])
+    t.is(
+      (await send(url, '/todos/global', { headers: { 'sec-fetch-site': site, 'sec-fetch-dest': 'image' } })).status,
+      403,
+    )
   for (const origin of ['https://chatgpt.com', 'http://todo.example.org'])
     t.is((await post({ origin })).status, 200, origin)
+  t.is((await post({ origin: 'https://chatgpt.com', 'sec-fetch-site': 'cross-site' })).status, 200)
+  t.is((await send(url, '/todos/global', { headers: { 'sec-fetch-site': 'none' } })).status, 200)
 })
 
 test('/metrics: here means by a name of this machine', async (t) => {

@@ -215,6 +215,7 @@ test('an address is the last one that no trusted proxy has, whatever stands befo
     ['10.0.0.1', '[2001:db8::1]', '2001:db8::1'],
     ['::ffff:10.0.0.1', '::ffff:cb00:7109', '203.0.113.9'],
     ['10.0.0.1', '::ffff:203.0.113.9', '203.0.113.9'],
+    ['10.0.0.1', '0:0:0:0:0:ffff:cb00:7109', '203.0.113.9'],
   ] as const
   for (const [socket, forwarded, address] of rows)
     t.is(clientAddress(socket, forwarded, proxyList(['10.0.0.0/8'])), address, forwarded)

@@ -1,6 +1,7 @@
 /** K. Time: the clock may jump; the order of the book does not, and nothing used or revoked comes back with it. */
 import test from 'ava'
-import { authenticate, refreshTokens } from '../../src/domain/grants.ts'
+import { authenticate } from '../../src/domain/bearers.ts'
+import { refreshTokens } from '../../src/domain/grants.ts'
 import { sessionUser, signIn } from '../../src/domain/sessions.ts'
 import { accept } from '../../src/domain/shape.ts'
 import { restoreUser, revokeUser } from '../../src/domain/users.ts'

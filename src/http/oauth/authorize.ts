@@ -150,7 +150,9 @@ async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor:
   const { ledger, limits, settings } = deps
   const { asked, client, state, mustAsk } = examined
   const { session, user } = visitor
-  await limits.take(ctx, 'consent', user.id)
+  // What another site's script does must not use up what the person themselves may (Fetch Metadata, Sec-Fetch-User).
+  const isScripted = ctx.get('sec-fetch-site') === 'cross-site' && ctx.get('sec-fetch-user') !== '?1'
+  await limits.take(ctx, 'consent', isScripted ? `${user.id} scripted` : user.id)
   const request = newId(ledger.now())
   const ids = { user: user.id, session, asked }
   const made = newCode(deps)

@@ -1,6 +1,6 @@
 /** The introspection endpoint: whether a token of a client could be used now, and for what (RFC 7662). */
 import Router from '@koa/router'
-import { introspect } from '../../domain/grants.ts'
+import { introspect } from '../../domain/bearers.ts'
 import { tokenParameters } from '../parse.ts'
 import { digest } from '../secrets.ts'
 import type { Deps } from '../settings.ts'

@@ -1,8 +1,9 @@
 /** The token endpoint: a code or a refresh token for a new pair of tokens (RFC 6749 §3.2, §4.1.3, §6). */
 import Router from '@koa/router'
 import type { Context } from 'koa'
+import { userToRefresh } from '../../domain/bearers.ts'
 import { type Client, GRANT_TYPES, type GrantType } from '../../domain/clients.ts'
-import { type Given, redeemCode, refreshTokens, userToRefresh } from '../../domain/grants.ts'
+import { type Given, redeemCode, refreshTokens } from '../../domain/grants.ts'
 import { Refused } from '../../ledger/ledger.ts'
 import { tokenParameters } from '../parse.ts'
 import { challengeOf, digest, newSecret } from '../secrets.ts'
