@@ -1,4 +1,5 @@
 /** What a person sees when the server starts: where things are, and what is missing next. */
+import { resolve } from 'node:path'
 import { styleText } from 'node:util'
 import type { Client } from '../domain/clients.ts'
 import { COMMAND } from '../http/assets.ts'
@@ -32,13 +33,18 @@ export function banner(config: Config, known: Known): string {
   return `${lines.join('\n')}\n\n`
 }
 
+/** A command as it reaches this very book, whoever pastes it where. */
+const commandFor = ({ DATA_DIR: directory }: Config): string =>
+  directory === resolve('data') ? COMMAND : `DATA_DIR='${directory.replaceAll("'", `'\\''`)}' ${COMMAND}`
+
 function missingNext(config: Config, known: Known): string[] {
   const missing: string[] = []
+  const command = commandFor(config)
   if (known.people === 0 && config.SIGNUP === 'closed' && isForUsers(config.AUTH_MODE))
-    missing.push(`Nobody has an account, and sign-up is closed: ${COMMAND} user add NAME --admin`)
+    missing.push(`Nobody has an account, and sign-up is closed: ${command} user add NAME --admin`)
   if (config.PUBLIC_URL.startsWith('http:') && config.AUTH_MODE !== 'none')
     missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
-  missing.push(...missingFor[config.AUTH_MODE](known))
+  missing.push(...missingFor[config.AUTH_MODE](known, command))
   if ((config.OPENAI_CLIENT_SECRET?.length ?? SHORT_SECRET) < SHORT_SECRET)
     missing.push('OPENAI_CLIENT_SECRET is short: it can be guessed. Use 32 random characters, or let Daybook make one')
   if (config.OPENAI_VERIFICATION_TOKEN === undefined && ['oauth', 'service_http'].includes(config.AUTH_MODE))
@@ -46,18 +52,20 @@ function missingNext(config: Config, known: Known): string[] {
   return missing
 }
 
-const missingFor: { readonly [M in AuthMode]: (known: Known) => string[] } = {
-  oauth: ({ chatgpt, waiting }) => [
+const missingFor: { readonly [M in AuthMode]: (known: Known, command: string) => string[] } = {
+  oauth: ({ chatgpt, waiting }, command) => [
     ...(chatgpt.redirects.length === 0
-      ? [`Connect ChatGPT: ${COMMAND} client show chatgpt  (client ID and secret to paste)`]
+      ? [`Connect ChatGPT: ${command} client show chatgpt  (client ID and secret to paste)`]
       : []),
     ...(waiting === 0
       ? []
       : [
-          `${waiting === 1 ? 'A callback waits' : `${waiting} callbacks wait`} to be allowed: ${COMMAND} client show chatgpt`,
+          `${waiting === 1 ? 'A callback waits' : `${waiting} callbacks wait`} to be allowed: ${command} client show chatgpt`,
         ]),
   ],
-  user_http: () => [`Give ChatGPT an API key of yours: ${COMMAND} key add NAME --label L, or sign in and make one`],
-  service_http: () => [`Give ChatGPT the service token: ${COMMAND} service-token show`],
+  user_http: (_, command) => [
+    `Give ChatGPT an API key of yours: ${command} key add NAME --label L, or sign in and make one`,
+  ],
+  service_http: (_, command) => [`Give ChatGPT the service token: ${command} service-token show`],
   none: () => ['AUTH_MODE=none: WHOEVER REACHES THIS ADDRESS CAN READ AND CHANGE EVERY LIST'],
 }

@@ -72,8 +72,13 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'client disallow'(ledger, input, by) {
     const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
-    await ledger.transact(by, (state) => withdrawRedirect(state, { client, uri }))
-    yield { say: `${textOf(input, 'id')} may not be answered at ${uri}. Connections that it has stay: see token list.` }
+    const was = await ledger.transact(by, (state) => withdrawRedirect(state, { client, uri }))
+    yield {
+      say:
+        was === 'waiting'
+          ? `${uri} does not wait any more. Whoever asks for it again puts it back on the list.`
+          : `${textOf(input, 'id')} may not be answered at ${uri}. Connections that it has stay: token list USER shows them.`,
+    }
   },
 
   async *'client remove'(ledger, input, by) {

@@ -163,13 +163,17 @@ async function choosePassword(options: Options): Promise<{ password: string; sho
   if (!process.stdin.isTTY)
     throw new UsageError('there is no terminal to ask for a password: use --password-file or --random-password')
   const context = { output: process.stderr }
-  const first = await password({ message: 'Password:', mask: true, validate: validatePassword }, context)
+  const first = await askForPassword(context)
   const second = await password({ message: 'Again:', mask: true }, context)
   if (first !== second) throw new UsageError('the two passwords differ; nothing was changed')
   return { password: first, ...silent }
 }
 
-const validatePassword = async (text: string): Promise<true | string> => {
-  if (!isPassword(text)) return sentence('password_length')
-  return (await isCommonPassword(text, [])) ? sentence('password_common') : true
+/** Asks until one may be used; what may not be is not left standing in the field. */
+async function askForPassword(context: { output: NodeJS.WritableStream }): Promise<string> {
+  for (;;) {
+    const text = await password({ message: 'Password:', mask: true }, context)
+    if (isPassword(text) && !(await isCommonPassword(text, []))) return text
+    process.stderr.write(`${sentence(isPassword(text) ? 'password_common' : 'password_length')}\n`)
+  }
 }

@@ -289,16 +289,21 @@ export function allowRedirect(rows: Clients, { client, uri }: AskRedirect): Deci
 
 /**
  * Takes back a callback that an operator allowed, or turns away one that waits.
- * Refuses `client_unknown`, `redirect_unknown`, and `redirect_from_settings` where the next start would allow it again.
+ * Gives which it was. Refuses `client_unknown`, `redirect_unknown`, and `redirect_from_settings` where the next start
+ * would allow it again.
  */
-export function withdrawRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent> {
+export function withdrawRedirect(
+  rows: Clients,
+  { client, uri }: AskRedirect,
+): Decision<ClientEvent, 'allowed' | 'waiting'> {
   const found = findClient(rows, client)
   if (found === undefined) return refuse('client_unknown')
   const allowed = found.redirects.find((redirect) => redirect.uri === uri)
   if (allowed === undefined && rows.waiting.get(waitingKey({ client: found.id, uri })) === undefined)
     return refuse('redirect_unknown')
   if (allowed?.from === 'settings') return refuse('redirect_from_settings')
-  return accept([{ type: 'RedirectUriWithdrawn', data: { client: found.id, uri } }], undefined)
+  const was = allowed === undefined ? 'waiting' : 'allowed'
+  return accept<ClientEvent, typeof was>([{ type: 'RedirectUriWithdrawn', data: { client: found.id, uri } }], was)
 }
 
 /**

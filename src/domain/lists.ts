@@ -22,8 +22,9 @@ export const on: On<Lists, ListEvent> = {
 }
 
 export const says: Says<ListEvent> = {
-  ListOpened: ({ sealed }) => `began the list “${sealed.open?.name ?? 'that has been erased'}”`,
-  ListErased: ({ data }, names) => `erased the list ${names.user(data.user)}: nobody can read what was on it any more`,
+  ListOpened: ({ sealed }) =>
+    sealed.open === undefined ? 'began a list that has been erased' : `began the list “${sealed.open.name}”`,
+  ListErased: ({ data }) => `erased the list ${data.user}: nobody can read what was on it any more`,
 }
 
 /** Whose to-dos: a user's by id, or a list's by name, in any case. */

@@ -38,9 +38,9 @@ export function settleService(rows: Services, given: string | undefined, made: M
   return rotated(given === undefined ? made : undefined, given ?? made.digest)
 }
 
-/** Refuses `secret_from_settings` where the settings would put the old one back. */
+/** Refuses `service_token_from_settings` where the settings would put the old one back. */
 export function rotateService(rows: Services, made: Made): Decision<ServiceEvent> {
-  return serviceOf(rows)?.tokenFrom === 'settings' ? refuse('secret_from_settings') : rotated(made, made.digest)
+  return serviceOf(rows)?.tokenFrom === 'settings' ? refuse('service_token_from_settings') : rotated(made, made.digest)
 }
 
 const rotated = (made: Made | undefined, digest: string): Decision<ServiceEvent> =>

@@ -109,6 +109,7 @@ export type Reason =
   | 'client_built_in'
   | 'client_public'
   | 'secret_from_settings'
+  | 'service_token_from_settings'
   | 'redirect_invalid'
   | 'redirect_unregistered'
   | 'redirect_waiting'

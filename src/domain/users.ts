@@ -53,7 +53,7 @@ export const says: Says<UserEvent> = {
   UserRegistered: (event) => `registered ${registered(event)}${event.data.admin ? ' as an operator' : ''}`,
   UserRevoked: ({ data }, names) => `revoked ${names.user(data.user)}: sessions, codes, tokens and keys ended`,
   UserRestored: ({ data }, names) => `let ${names.user(data.user)} sign in again`,
-  UserErased: ({ data }, names) => `erased ${names.user(data.user)}: nobody can read what was theirs any more`,
+  UserErased: ({ data }) => `erased the account ${data.user}: nobody can read what was theirs any more`,
   PasswordChanged: ({ data }, names) => `changed the password of ${names.user(data.user)}`,
 }
 

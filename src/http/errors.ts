@@ -63,6 +63,11 @@ const plain: Table = {
   client_name_invalid: [400, 'invalid_client_name', 'A client name is 1 to 60 printable characters.'],
   client_id_taken: [409, 'client_id_taken', 'That client ID belongs to another client.'],
   secret_from_settings: [409, 'secret_from_settings', 'That secret is set by OPENAI_CLIENT_SECRET: change it there.'],
+  service_token_from_settings: [
+    409,
+    'secret_from_settings',
+    'The service token is set by SERVICE_TOKEN: change it there.',
+  ],
   client_built_in: [409, 'client_built_in', 'ChatGPT’s own client stays; rotate-secret shuts it out.'],
   client_public: [409, 'client_public', 'That client is public: it has no secret.'],
   redirect_invalid: [
@@ -111,14 +116,14 @@ const plain: Table = {
   refresh_expired: [400, 'invalid_grant', 'That grant is not valid.'],
   refresh_replayed: [400, 'invalid_grant', 'That grant is not valid.'],
   refresh_lost: [400, 'invalid_grant', 'That grant is not valid.'],
-  grant_unknown: [404, 'grant_unknown', 'There is no connection of that ID.'],
+  grant_unknown: [404, 'grant_unknown', 'There is no connection or approval of that ID.'],
   token_missing: [401, 'unauthorized', 'An access token is needed: Authorization: Bearer …'],
   token_unknown: [401, 'invalid_token', 'The access token is malformed, expired or revoked.'],
   scope_insufficient: [403, 'insufficient_scope', 'The access token does not allow that.'],
   list_invalid: [
     400,
     'invalid_username',
-    'A list is named by a username: 1 to 64 letters, digits, dots, hyphens or underscores.',
+    'A list is named by 1 to 64 letters, digits, dots, hyphens or underscores; "me" only where users sign in.',
   ],
   list_foreign: [
     403,
@@ -202,6 +207,7 @@ const oauth: Table = {
   client_name_invalid: NEVER,
   client_id_taken: NEVER,
   secret_from_settings: NEVER,
+  service_token_from_settings: NEVER,
   client_built_in: NEVER,
   client_public: NEVER,
   redirect_invalid: NEVER,

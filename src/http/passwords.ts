@@ -12,8 +12,8 @@ const COMMON = 3000
 let common: ReadonlySet<string> | undefined
 
 /**
- * Is it among those that are tried first: the most common ones, or one of the account's own names,
- * Daybook's, or one character over and over? In any case.
+ * Is it among those that are tried first: the most common ones, or one of the account's own names, or
+ * Daybook's? In any case.
  */
 export async function isCommonPassword(text: string, names: readonly string[]): Promise<boolean> {
   if (common === undefined) {
@@ -21,8 +21,7 @@ export async function isCommonPassword(text: string, names: readonly string[]): 
     common = new Set(dictionary['passwords-common'].filter(isPassword).slice(0, COMMON))
   }
   const plain = text.trim().toLowerCase()
-  if (/^(.)\1*$|^daybook\d*$/su.test(plain)) return true
-  return common.has(plain) || names.some((name) => name.toLowerCase() === plain)
+  return /^daybook\d*$/.test(plain) || common.has(plain) || names.some((name) => name.toLowerCase() === plain)
 }
 
 /** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */

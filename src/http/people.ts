@@ -16,6 +16,7 @@ import { destination } from './oauth/authorize.ts'
 import { ANONYMOUS, by } from './origin.ts'
 import { homePage, signedInHomePage } from './pages/home.ts'
 import { seeOther, sendPage } from './pages/layout.ts'
+import { waitInWords } from './pages/refusals.ts'
 import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
@@ -102,7 +103,8 @@ function addSignIn(router: Router, deps: Deps): void {
       )
         throw error
       const formToken = tokenFor(ctx, deps, 'login')
-      const [status, text] = [statusOf(error.reason), sentence(error.reason)]
+      const status = statusOf(error.reason)
+      const text = error.reason === 'rate_limited' ? waitInWords(ctx) : sentence(error.reason)
       return sendPage(
         ctx,
         signInPage({ ...to, formToken, identifier, error: text, status, canSignUp: canSignUp(deps) }),
@@ -149,7 +151,7 @@ function addSignUp(router: Router, deps: Deps): void {
       await startSession(ctx, deps, user)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      const errors = signUpErrors(error.reason)
+      const errors = error.reason === 'rate_limited' ? { form: waitInWords(ctx) } : signUpErrors(error.reason)
       if (errors === undefined) throw error
       return again(errors, statusOf(error.reason))
     }
@@ -182,7 +184,6 @@ function signUpErrors(reason: Reason): FieldErrors | undefined {
   const text = sentence(reason)
   if (reason === 'username_invalid' || reason === 'username_taken') return { username: text }
   if (reason === 'email_invalid' || reason === 'email_taken') return { email: text }
-  if (reason === 'rate_limited') return { form: text }
   if (reason === 'password_length' || reason === 'password_common') return { password: text }
   return undefined
 }

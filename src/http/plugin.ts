@@ -70,12 +70,18 @@ const manifestAuth: { readonly [M in AuthMode]: (settings: Settings) => object }
 const verificationTokens = ({ verificationToken }: Settings): object =>
   verificationToken === undefined ? {} : { openai: verificationToken }
 
+/** What the manifest says of the username, and what it says where nobody signs in. */
+const OWN_LIST = 'Use "me" as the username: it always means the signed-in user.'
+const COMMON_LIST = 'Use "global" as the username for the common list; any other name is a list of its own.'
+
 /** The manifest of the plugin protocol. Values are put into data, never into text. */
 function manifest(settings: Settings): object {
   const { publicUrl, contactEmail, authMode } = settings
-  const template = JSON.parse(asset('openapi/ai-plugin.json').toString('utf8')) as object
+  const template = JSON.parse(asset('openapi/ai-plugin.json').toString('utf8')) as { description_for_model: string }
+  const { description_for_model: description } = template
   return {
     ...template,
+    description_for_model: isForUsers(authMode) ? description : description.replace(OWN_LIST, COMMON_LIST),
     auth: manifestAuth[authMode](settings),
     api: { type: 'openapi', url: `${publicUrl}/openapi.yaml`, is_user_authenticated: isForUsers(authMode) },
     logo_url: `${publicUrl}/logo.png`,

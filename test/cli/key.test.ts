@@ -52,7 +52,9 @@ test('a service token from the settings is kept as digest, and not rotated here;
     code: 0,
     stderr: 'The service token is the one in SERVICE_TOKEN.\n',
   })
-  t.like(await daybook(home, 'service-token rotate'), { code: 1, stdout: '' })
+  const refused = await daybook(home, 'service-token rotate')
+  t.like(refused, { code: 1, stdout: '' })
+  t.regex(refused.stderr, /SERVICE_TOKEN/)
   await server.stop()
   const other = await homeFor(t, 'beside a server')
   t.like(await daybook(other, 'service-token show'), { code: 1, stdout: '' })

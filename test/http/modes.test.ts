@@ -212,7 +212,7 @@ test('service_http: the token that was rotated is dead at once; one from the set
   await settle('from-the-settings')
   await settle('from-the-settings')
   t.is((await api('from-the-settings', 'GET', 'global')).status, 200)
-  await t.throwsAsync(giveServiceToken(world), { message: 'secret_from_settings' })
+  await t.throwsAsync(giveServiceToken(world), { message: 'service_token_from_settings' })
   await settle(undefined, 'made again')
   t.is((await api('from-the-settings', 'GET', 'global')).status, 401)
   t.deepEqual(await world.news(), Array(4).fill('ServiceTokenRotated'))
@@ -275,3 +275,14 @@ for (const mode of ['user_http', 'service_http'] as const)
     t.is((await added).status, 401)
     t.false((await world.news()).includes('TodoAdded'))
   })
+
+test('69. the manifest tells the model which username to use, as the mode has it', async (t) => {
+  for (const authMode of AUTH_MODES) {
+    const { url } = await startWorld(t, { authMode })
+    const { description_for_model: text } = await json(url, '/.well-known/ai-plugin.json')
+    const isForUsers = ['oauth', 'user_http'].includes(authMode)
+    t.is(text.includes('"me"'), isForUsers, authMode)
+    t.is(text.includes('"global"'), !isForUsers, authMode)
+    t.true(text.length <= 8000)
+  }
+})

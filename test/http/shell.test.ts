@@ -165,6 +165,9 @@ test('a password that others try first is refused, at sign-up and in any case, a
     'catwoman',
     'lemonade',
     '13101988',
+    'DayBook1',
+    'daybook2026',
+    ' trustno1 ',
   ]) {
     const { status, text } = await signUp(password)
     t.is(status, 400, password)

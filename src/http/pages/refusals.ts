@@ -32,6 +32,12 @@ const titles: { readonly [R in Reason]?: string } = {
   book_unavailable: 'Please try again shortly',
 }
 
+/** How long to wait, for a person: headers are for programs. */
+export function waitInWords(ctx: Context): string {
+  const minutes = Math.ceil(Number(ctx.response.get('Retry-After')) / 60)
+  return `That was too often. Try again in ${minutes <= 1 ? 'a minute' : `${minutes} minutes`}.`
+}
+
 /** Answers with a page. */
 export async function sendRefusal(ctx: Context, refused: Refused): Promise<void> {
   const { reason } = refused
@@ -41,7 +47,7 @@ export async function sendRefusal(ctx: Context, refused: Refused): Promise<void>
     ctx,
     messagePage({
       title: titles[reason] ?? 'This did not work',
-      text: detailOf(refused) ?? sentence(reason),
+      text: detailOf(refused) ?? (reason === 'rate_limited' ? waitInWords(ctx) : sentence(reason)),
       status,
       ...(advice[reason] === undefined ? {} : { more: advice[reason] }),
       requestId: ctx.response.get('X-Request-Id'),
