@@ -11,11 +11,11 @@ import { Level } from 'level'
 import { accept } from '../src/domain/shape.ts'
 import { list, searchOf } from '../src/ledger/audit.ts'
 import { exportText } from '../src/ledger/export.ts'
-import { type By, Ledger } from '../src/ledger/ledger.ts'
+import { type Caller, Ledger } from '../src/ledger/ledger.ts'
 import { newKey } from '../src/ledger/vault.ts'
 import { folderOnDisk } from './machine.ts'
 
-const BY: By = { actor: { kind: 'system', id: 'bench' }, via: {} }
+const BY: Caller = { holds: () => undefined, actor: { kind: 'system', id: 'bench' }, via: {} }
 const USERS = 100
 const open = (directory: string): Promise<Ledger> => Ledger.open({ directory, clock: Date.now, version: 'bench' })
 

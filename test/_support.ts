@@ -13,10 +13,10 @@ import { type Event, evolve, initial, type State, tablesOf } from '../src/domain
 import type { Recorded } from '../src/domain/shape.ts'
 import { createApp } from '../src/http/app.ts'
 import { proxyList } from '../src/http/origin.ts'
-import { digest } from '../src/http/secrets.ts'
 import { attach, createHttpServer } from '../src/http/server.ts'
 import type { Settings } from '../src/http/settings.ts'
-import { type By, Ledger } from '../src/ledger/ledger.ts'
+import { type Caller, Ledger } from '../src/ledger/ledger.ts'
+import { digest } from '../src/service/secrets.ts'
 
 /** A folder that goes away with the test. */
 export function temporaryFolder(t: ExecutionContext): string {
@@ -37,7 +37,7 @@ export class Clock {
   }
 }
 
-export const SYSTEM: By = { actor: { kind: 'system', id: 'test' }, via: {} }
+export const SYSTEM: Caller = { actor: { kind: 'system', id: 'test' }, via: {}, holds: () => undefined }
 
 /** Every row of a state, by table and key, as plain data. */
 export function dump(state: State): { [table: string]: { [key: string]: unknown } } {
@@ -89,6 +89,7 @@ export const settings = (publicUrl: string): Settings => ({
   verificationToken: 'verify"me$&',
   corsOrigins: ['https://chat.openai.com', 'https://chatgpt.com'],
   signup: 'open',
+  clientRegistration: 'on',
   maxOpenTodos: 1000,
   maxListSize: 4_000_000,
   maxListsSize: 256_000_000,

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { allowRedirect, registerClient } from '../src/domain/clients.ts'
-import { digest } from '../src/http/secrets.ts'
+import { digest } from '../src/service/secrets.ts'
 import { desktop, expectAccessible, looks, openBrowser, phone } from './_browser.ts'
 import {
   CHATGPT_ID,

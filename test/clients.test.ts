@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava'
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import { registerClient } from '../src/domain/clients.ts'
-import { digest } from '../src/http/secrets.ts'
+import { digest } from '../src/service/secrets.ts'
 import { person, SYSTEM, startWorld, Visitor, type World } from './_support.ts'
 
 /** A client whose secret has every character that an encoding could spoil on its way. */

@@ -1,7 +1,7 @@
 /** What a command does to the book, apart from where it runs: in this process, or in the server that holds the book. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Command } from 'commander'
-import type { By, Ledger } from '../ledger/ledger.ts'
+import type { Caller, Ledger } from '../ledger/ledger.ts'
 import type { Config } from './config.ts'
 import type { Columns, Format } from './output.ts'
 
@@ -35,7 +35,7 @@ export const END = { end: true } as const
 export type Input = { readonly [name: string]: unknown }
 
 /** Everything in and out of an act is JSON, since it may travel over the socket. `signal`: whoever asked has gone. */
-export type Act = (ledger: Ledger, input: Input, by: By, signal: AbortSignal) => AsyncGenerator<Line>
+export type Act = (ledger: Ledger, input: Input, by: Caller, signal: AbortSignal) => AsyncGenerator<Line>
 
 /** The command was refused or failed. Exit 1, and its message. */
 export class CommandFailed extends Error {

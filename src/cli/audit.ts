@@ -7,8 +7,8 @@ import { openTodos } from '../domain/todos.ts'
 import { findUser } from '../domain/users.ts'
 import { count, follow, followFrom, list, listAt, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, type ExportFormat, exportText } from '../ledger/export.ts'
-import { Refused } from '../ledger/ledger.ts'
 import { verifyExport } from '../ledger/proof.ts'
+import { Refused } from '../ledger/refused.ts'
 import {
   type Act,
   CommandFailed,

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { styleText } from 'node:util'
 import type { Client } from '../domain/clients.ts'
 import { COMMAND } from '../http/assets.ts'
-import { type AuthMode, isForUsers } from '../http/settings.ts'
+import { type AuthMode, isForUsers } from '../service/policy.ts'
 import type { Config } from './config.ts'
 import { version } from './version.ts'
 

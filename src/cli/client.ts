@@ -17,9 +17,11 @@ import {
 } from '../domain/clients.ts'
 import type { State } from '../domain/domain.ts'
 import { COMMAND } from '../http/assets.ts'
-import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
-import { type Ledger, Refused } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
+import { daybook } from '../service/caller.ts'
+import { digest, newSecret } from '../service/secrets.ts'
 import { type Act, bySince, type Input, InputError, type Row, type Tools, textOf, textsOf } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 
@@ -141,9 +143,8 @@ export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissi
   }
   const isThere = await ledger.read((state) => state.clients.get(CHATGPT) !== undefined)
   if (onlyIfMissing && isThere) return
-  const by = { actor: { kind: 'system', id: 'daybook' }, via: {} } as const
   try {
-    await ledger.transact(by, (state) => settleChatGpt(state, { ...given, made }))
+    await ledger.transact(daybook, (state) => settleChatGpt(state, { ...given, made }))
   } catch (error) {
     if (!(error instanceof Refused) || error.reason !== 'client_id_taken') throw error
     throw new UsageError(`OPENAI_CLIENT_ID: another client is called ${config.OPENAI_CLIENT_ID} already`)

@@ -5,9 +5,9 @@ import { parseEnv } from 'node:util'
 import { z } from 'zod'
 import { isRedirectUri } from '../domain/clients.ts'
 import { isEmail } from '../domain/users.ts'
-import { LIMITS } from '../http/limits.ts'
 import { proxyList } from '../http/origin.ts'
-import { AUTH_MODES } from '../http/settings.ts'
+import { LIMITS } from '../service/limits.ts'
+import { AUTH_MODES } from '../service/policy.ts'
 
 /** Something the caller has to put right before anything can be done. Exit 2. */
 export class UsageError extends Error {
@@ -142,6 +142,11 @@ const SETTINGS = {
     default: 'open',
     help: 'may strangers create accounts?',
   },
+  CLIENT_REGISTRATION: {
+    read: z.enum(['on', 'off'], 'must be "on" or "off"'),
+    default: 'on',
+    help: 'may apps register themselves, or name themselves by a document?',
+  },
   CODE_TTL: { read: duration, default: '60s', help: 'how long a code holds' },
   ACCESS_TTL: { read: duration, default: '1h', help: 'how long an access token holds' },
   REFRESH_IDLE_TTL: { read: duration, default: '30d', help: 'how long an unused refresh token holds' },
@@ -160,6 +165,7 @@ const SETTINGS = {
   LIMIT_CONSENT: limit('120/1h', LIMITS.consent),
   LIMIT_AUTHORIZE: limit('120/1m', LIMITS.authorize),
   LIMIT_WAITING: limit('10/1d', LIMITS.waiting),
+  LIMIT_REGISTER: limit('20/1h', LIMITS.register),
   LIMIT_TOKEN: limit('600/1m', LIMITS.token),
   LIMIT_REFRESH: limit('300/1h', LIMITS.refresh),
   LIMIT_FAILED: limit('60/1m', LIMITS.failed),

@@ -3,9 +3,11 @@ import type { Command } from 'commander'
 import { issueKey, revokeKey } from '../domain/keys.ts'
 import { rotateService, SERVICE_TOKEN_NAME, serviceOf, settleService } from '../domain/service.ts'
 import { findUser } from '../domain/users.ts'
-import { digest, newSecret } from '../http/secrets.ts'
 import { newId } from '../ledger/ids.ts'
-import { type Ledger, Refused } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
+import { daybook } from '../service/caller.ts'
+import { digest, newSecret } from '../service/secrets.ts'
 import { type Act, bySince, type Tools, textOf } from './act.ts'
 import type { Config } from './config.ts'
 
@@ -66,9 +68,8 @@ export async function settleServiceToken(
   { AUTH_MODE: mode, SERVICE_TOKEN: given }: Config,
 ): Promise<void> {
   if (mode !== 'service_http') return
-  const by = { actor: { kind: 'system', id: 'daybook' }, via: {} } as const
   const made = newServiceToken()
-  await ledger.transact(by, (state) => settleService(state, given === undefined ? undefined : digest(given), made))
+  await ledger.transact(daybook, (state) => settleService(state, given === undefined ? undefined : digest(given), made))
 }
 
 export const begins = []

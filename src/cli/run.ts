@@ -1,10 +1,12 @@
 /** Runs a command where the book is: in the server over its socket, or here, opening the book itself. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { FilterMalformed } from '../domain/search.ts'
-import { sentence } from '../http/errors.ts'
 import { BookInUse, BookUnreadable } from '../ledger/directory.ts'
 import { newId } from '../ledger/ids.ts'
-import { type By, Ledger, Refused } from '../ledger/ledger.ts'
+import { Ledger } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
+import { operator } from '../service/caller.ts'
+import { sentence } from '../service/refusals.ts'
 import { CommandFailed, type Group, InputError, type Line, type Run, type Tools } from './act.ts'
 import * as audit from './audit.ts'
 import * as backup from './backup.ts'
@@ -25,7 +27,7 @@ export const groups: readonly Group[] = [user, client, token, key, audit, backup
 export async function* answer(ledger: Ledger, { act, input }: Request, signal: AbortSignal): AsyncGenerator<Line> {
   const run = groups.map(({ acts }) => (Object.hasOwn(acts, act) ? acts[act] : undefined)).find((found) => found)
   if (run === undefined) throw new Error(`this server does not know the command ${act}: is it of another version?`)
-  const by: By = { actor: { kind: 'operator', id: 'cli' }, via: { request: newId(ledger.now()) } }
+  const by = operator(newId(ledger.now()))
   try {
     yield* run(ledger, input, by, signal)
   } catch (error) {

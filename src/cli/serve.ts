@@ -8,11 +8,11 @@ import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT } from '../domain/clients.ts'
 import { createApp } from '../http/app.ts'
-import { LIMITS, type LimitName, type LimitSettings } from '../http/limits.ts'
 import { proxyList } from '../http/origin.ts'
 import { attach, createHttpServer } from '../http/server.ts'
 import type { Settings } from '../http/settings.ts'
 import { Ledger } from '../ledger/ledger.ts'
+import { LIMITS, type LimitName, type LimitSettings } from '../service/limits.ts'
 import { banner } from './banner.ts'
 import { settleClient } from './client.ts'
 import { type Config, type LimitSetting, UsageError } from './config.ts'
@@ -95,6 +95,7 @@ export const settingsOf = (config: Config): Settings => ({
   verificationToken: config.OPENAI_VERIFICATION_TOKEN,
   corsOrigins: config.CORS_ORIGINS,
   signup: config.SIGNUP,
+  clientRegistration: config.CLIENT_REGISTRATION,
   maxOpenTodos: config.MAX_OPEN_TODOS,
   maxListSize: config.MAX_LIST_SIZE,
   maxListsSize: config.MAX_LISTS_SIZE,

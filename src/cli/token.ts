@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { endAccess } from '../domain/approvals.ts'
 import type { State } from '../domain/domain.ts'
 import { findUser, usernameOf } from '../domain/users.ts'
-import { Refused } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
 import { type Act, bySince, type Row, type Tools, textOf } from './act.ts'
 
 export const acts: { readonly [name: string]: Act } = {

@@ -42,19 +42,25 @@ export function introspect(
 /** `access` is the digest of the token. */
 export type Bearer = { user: User; access: string; client: string; scope: string }
 
-/** Whom an access token speaks for. @param audiences the resources that this route answers as. */
+/**
+ * Whom an access token speaks for.
+ * @param access digest of the token
+ * @param audiences the resources that the route answers as
+ * @param mustBeBound whether the token has to name one of them
+ */
 export function authenticate(
   rows: Grants & Users,
   access: string,
   audiences: readonly string[],
   now: number,
+  mustBeBound = false,
 ): Bearer | Reason {
   const token = rows.tokens.get(access)
   const grant = token?.kind === 'access' ? rows.grants.get(token.grant) : undefined
   if (token?.kind !== 'access' || grant === undefined) return 'token_unknown'
   if (now >= token.expiresAt || now >= grant.expiresAt) return 'token_unknown'
   // RFC 8707 §2: a token that was bound to a resource is good for exactly that.
-  if (grant.resource !== null && !audiences.includes(grant.resource)) return 'token_unknown'
+  if (grant.resource === null ? mustBeBound : !audiences.includes(grant.resource)) return 'token_unknown'
   const user = rows.users.get(grant.user)
   if (!user?.active) return 'token_unknown'
   return { user, access, client: grant.client, scope: token.scope }

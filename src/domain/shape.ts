@@ -9,6 +9,8 @@ export type Via = {
   readonly client?: string
   /** The API key, by its id. */
   readonly key?: string
+  /** The MCP tool. */
+  readonly tool?: string
   readonly conversation?: string
 }
 
@@ -71,7 +73,7 @@ export type Says<F extends Fact> = {
   readonly [T in F['type']]: (event: Recorded<Extract<F, { type: T }>>, names: Names) => string
 }
 
-/** Every way Daybook says no, in its own words; `http/errors.ts` turns them into statuses and wire words. */
+/** Every way Daybook says no, in its own words; `service/refusals.ts` turns them into statuses and words. */
 export type Reason =
   // the request itself
   | 'request_malformed'
@@ -86,6 +88,10 @@ export type Reason =
   | 'book_unavailable'
   | 'rate_limited'
   | 'deadline_passed'
+  | 'member_unknown'
+  | 'precondition_failed'
+  | 'idempotency_key_malformed'
+  | 'idempotency_key_reused'
   // people
   | 'username_invalid'
   | 'username_taken'
@@ -105,6 +111,10 @@ export type Reason =
   | 'client_unknown'
   | 'client_unauthenticated'
   | 'client_name_invalid'
+  | 'client_metadata_invalid'
+  | 'client_document_unreadable'
+  | 'clients_too_many'
+  | 'registration_token_unknown'
   | 'client_id_taken'
   | 'client_built_in'
   | 'client_public'
@@ -119,6 +129,7 @@ export type Reason =
   | 'redirect_already_allowed'
   // consents, codes and tokens
   | 'consent_unknown'
+  | 'consents_too_many'
   | 'consent_denied'
   | 'decision_missing'
   | 'response_type_unsupported'
@@ -161,3 +172,13 @@ export type Reason =
   | 'todo_index_invalid'
   | 'todo_index_unknown'
   | 'todo_differs'
+  | 'todo_unknown'
+  | 'todo_not_deleted'
+  | 'notes_invalid'
+  | 'due_invalid'
+  | 'priority_invalid'
+  | 'done_invalid'
+  | 'place_invalid'
+  | 'filter_invalid'
+  | 'cursor_invalid'
+  | 'batch_invalid'

@@ -7,18 +7,18 @@ import Koa, { type Context, type Middleware } from 'koa'
 import helmet from 'koa-helmet'
 import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
-import { Refused } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
+import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { keyRoutes } from './keys.ts'
-import { Limits } from './limits.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
-import { clientAddress } from './origin.ts'
+import { clientAddress, meterOf } from './origin.ts'
 import { sendPage } from './pages/layout.ts'
 import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
@@ -61,8 +61,8 @@ const sitemap = (deps: Deps): readonly Place[] => [
 ]
 
 /** @param trustedProxies whose `X-Forwarded-For` is believed */
-export function createApp(given: Omit<Deps, 'limits'>, trustedProxies: BlockList): Koa {
-  const deps: Deps = { ...given, limits: new Limits(given.settings.limits) }
+export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockList): Koa {
+  const deps: Deps = { ...given, services: createServices(given.ledger, given.settings) }
   const app = new Koa()
   const places = sitemap(deps)
   const placeOf = placeFinder(places)
@@ -92,11 +92,22 @@ const identifyAndLog =
     ctx.set('X-Request-Id', request)
     ctx.request.ip = clientAddress(ctx.req.socket.remoteAddress, ctx.get('x-forwarded-for'), trusted)
     await next()
+    tellLimits(ctx)
     const ms = Math.round(performance.now() - began)
     const line = { request, method: ctx.method, path: loggedPath(ctx), status: ctx.status, ms }
     const reason = refusals.get(ctx)
     log.info(reason === undefined ? line : { ...line, reason }, 'request')
   }
+
+/** How many requests are left (draft-ietf-httpapi-ratelimit-headers): lists of items (RFC 9651 §3.1). */
+function tellLimits(ctx: Context): void {
+  const meter = meterOf(ctx)
+  if (meter.length === 0) return
+  const seconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000))
+  const policy = meter.map(({ name, limit }) => `"${name}";q=${limit.most};w=${Math.round(limit.windowMs / 1000)}`)
+  ctx.set('RateLimit-Policy', policy.join(', '))
+  ctx.set('RateLimit', meter.map(({ name, left, resetMs }) => `"${name}";r=${left};t=${seconds(resetMs)}`).join(', '))
+}
 
 /** Why a request was refused, for its line in the log. */
 const refusals = new WeakMap<Context, Reason>()

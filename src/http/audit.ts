@@ -7,8 +7,9 @@ import { sessionUser } from '../domain/sessions.ts'
 import { follow, followFrom, list, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, exportText } from '../ledger/export.ts'
 import type { Found } from '../ledger/history.ts'
-import { Refused } from '../ledger/ledger.ts'
-import { by } from './origin.ts'
+import { Refused } from '../ledger/refused.ts'
+import { adminCaller } from '../service/caller.ts'
+import { meterOf, provenance } from './origin.ts'
 import { requireSameSite, type SignedIn, signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
 
@@ -100,11 +101,11 @@ async function requireOperator(ctx: Context, deps: Deps): Promise<SignedIn> {
   if (!visitor.user.admin) throw new Refused('operator_only')
   // Each look leaves an event, and an export a file: another site must not make an operator's browser do that.
   requireSameSite(ctx, deps, 'request')
-  await deps.limits.take(ctx, 'api', visitor.user.id)
+  deps.services.limits.take(meterOf(ctx), 'api', visitor.user.id)
   return visitor
 }
 
-const operator = (ctx: Context, { user }: SignedIn) => by(ctx, { kind: 'user', id: user.id })
+const operator = (ctx: Context, visitor: SignedIn) => adminCaller(provenance(ctx), visitor)
 
 /** Reads the first part before anything is answered: so what cannot be read is refused like anything else. */
 async function begun(text: AsyncGenerator<string>): Promise<Readable> {

@@ -3,7 +3,7 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { tablesOf } from '../domain/domain.ts'
-import { Refused } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
 import { isLoopbackHost, namedHost } from './origin.ts'
 import { signedIn } from './session.ts'
 import type { Deps } from './settings.ts'
@@ -48,7 +48,7 @@ const isLocal = (ctx: Context): boolean =>
   isLoopbackHost(namedHost(ctx) ?? '') &&
   !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
 
-function bookMetrics({ ledger, limits }: Deps): Registry {
+function bookMetrics({ ledger, services: { limits } }: Deps): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const gauge = (name: string, help: string, value: () => number): void => {

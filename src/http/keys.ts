@@ -4,13 +4,15 @@ import type { Context } from 'koa'
 import { issueKey, revokeKey } from '../domain/keys.ts'
 import { usernameOf } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
-import { Refused } from '../ledger/ledger.ts'
-import { sentence, statusOf } from './errors.ts'
-import { by } from './origin.ts'
+import { Refused } from '../ledger/refused.ts'
+import { sessionCaller } from '../service/caller.ts'
+import { sentence } from '../service/refusals.ts'
+import { digest, newSecret } from '../service/secrets.ts'
+import { statusOf } from './errors.ts'
+import { provenance } from './origin.ts'
 import { keysPage, type MadeKey } from './pages/keys.ts'
 import { seeOther, sendPage } from './pages/layout.ts'
 import { formFields } from './parse.ts'
-import { digest, newSecret } from './secrets.ts'
 import { requireOwnForm, type SignedIn, signedIn, tokenFor } from './session.ts'
 import type { Deps } from './settings.ts'
 
@@ -28,14 +30,13 @@ export function keyRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const { visitor, fields } = await ownForm(ctx, deps)
     const label = (fields.get('label') ?? '').trim()
-    await deps.limits.take(ctx, 'account', visitor.user.id)
+    const caller = sessionCaller(provenance(ctx), visitor)
+    deps.services.limits.take(caller.meter, 'account', visitor.user.id)
     const secret = newSecret('dbk')
     const key = newId(ledger.now())
     const username = await ledger.read((state) => usernameOf(state, visitor.user.id))
     try {
-      await ledger.transact(by(ctx, { kind: 'user', id: visitor.user.id }), (state) =>
-        issueKey(state, { key, username, digest: digest(secret), label }),
-      )
+      await ledger.transact(caller, (state) => issueKey(state, { key, username, digest: digest(secret), label }))
     } catch (error) {
       if (!(error instanceof Refused) || !['key_label_invalid', 'keys_too_many'].includes(error.reason)) throw error
       return show(ctx, deps, visitor, { error: sentence(error.reason), label, status: statusOf(error.reason) })
@@ -46,9 +47,7 @@ export function keyRoutes(deps: Deps): Router {
   router.post(`${PATH}/revoke`, async (ctx) => {
     const { visitor, fields } = await ownForm(ctx, deps)
     const key = fields.get('key') ?? ''
-    await ledger.transact(by(ctx, { kind: 'user', id: visitor.user.id }), (state) =>
-      revokeKey(state, key, visitor.user.id),
-    )
+    await ledger.transact(sessionCaller(provenance(ctx), visitor), (state) => revokeKey(state, key, visitor.user.id))
     return seeOther(ctx, PATH)
   })
 

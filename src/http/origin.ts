@@ -1,23 +1,30 @@
 /** How a request came: its id, its conversation, and the address it came from. */
 import { BlockList, isIP } from 'node:net'
 import type { Context } from 'koa'
-import type { Actor } from '../domain/shape.ts'
-import type { By } from '../ledger/ledger.ts'
+import type { Provenance } from '../service/caller.ts'
+import type { Meter } from '../service/limits.ts'
 
-export const ANONYMOUS: Actor = { kind: 'anonymous', id: 'anonymous' }
+/** What the limits said during each request. */
+const meters = new WeakMap<Context, Meter>()
 
-/** What the audit keeps of where a change came from. @param client the app it came through, by Daybook's name for it */
-export function by(ctx: Context, actor: Actor, client?: string): By {
+export function meterOf(ctx: Context): Meter {
+  const meter = meters.get(ctx) ?? []
+  meters.set(ctx, meter)
+  return meter
+}
+
+/** How a request came, for the audit and for limits. @param client the app it came through, by Daybook's name for it */
+export function provenance(ctx: Context, client?: string): Provenance {
   const conversation = ctx.get('openai-conversation-id')
   const agent = ctx.get('user-agent').slice(0, 256).toWellFormed()
   return {
-    actor,
     via: {
       request: ctx.response.get('X-Request-Id'),
       ...(client === undefined ? {} : { client }),
       ...(/^[\w.-]{1,128}$/.test(conversation) ? { conversation } : {}),
     },
     trace: { ip: ctx.request.ip, ...(agent === '' ? {} : { agent }) },
+    meter: meterOf(ctx),
   }
 }
 

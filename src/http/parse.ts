@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Context, Middleware } from 'koa'
 import bodyParser from 'koa-bodyparser'
-import { Refused } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
 
 /** A to-do of 10,000 code points, each written as two `\uXXXX`, and some air. */
 const JSON_LIMIT = '160kb'

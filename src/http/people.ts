@@ -7,20 +7,24 @@ import type { Reason } from '../domain/shape.ts'
 import { openTodos } from '../domain/todos.ts'
 import { findUser, isEmail, isUsername, passwordName, registerUser, usernameOf } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
-import { type Ledger, Refused } from '../ledger/ledger.ts'
+import type { Caller as Acting, Ledger } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
 import { newKey } from '../ledger/vault.ts'
+import { addressOf, anonymous, type Caller, sessionCaller } from '../service/caller.ts'
+import { keyOfName } from '../service/limits.ts'
+import { hashPassword, isCommonPassword, isPassword, isTooLong, verifyPassword } from '../service/passwords.ts'
+import { isForUsers } from '../service/policy.ts'
+import { sentence } from '../service/refusals.ts'
 import { asset } from './assets.ts'
-import { sentence, statusOf } from './errors.ts'
-import { byAddress, byName } from './limits.ts'
+import { statusOf, tellWait } from './errors.ts'
 import { destination } from './oauth/authorize.ts'
-import { ANONYMOUS, by } from './origin.ts'
+import { provenance } from './origin.ts'
 import { homePage, signedInHomePage } from './pages/home.ts'
 import { seeOther, sendPage } from './pages/layout.ts'
 import { waitInWords } from './pages/refusals.ts'
 import { signInPage } from './pages/sign-in.ts'
 import { type FieldErrors, signUpPage } from './pages/sign-up.ts'
 import { formFields } from './parse.ts'
-import { hashPassword, isCommonPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
 import {
   clearSession,
   newSession,
@@ -31,7 +35,7 @@ import {
   signedIn,
   tokenFor,
 } from './session.ts'
-import { type Deps, isForUsers } from './settings.ts'
+import type { Deps } from './settings.ts'
 
 /** How many to-dos the first page shows at once, and about how many characters of them. */
 const [ON_A_PAGE, CHARACTERS_ON_A_PAGE] = [100, 50_000]
@@ -104,7 +108,8 @@ function addSignIn(router: Router, deps: Deps): void {
         throw error
       const formToken = tokenFor(ctx, deps, 'login')
       const status = statusOf(error.reason)
-      const text = error.reason === 'rate_limited' ? waitInWords(ctx) : sentence(error.reason)
+      const text = error.reason === 'rate_limited' ? waitInWords(error) : sentence(error.reason)
+      tellWait(ctx, error)
       return sendPage(
         ctx,
         signInPage({ ...to, formToken, identifier, error: text, status, canSignUp: canSignUp(deps) }),
@@ -115,7 +120,10 @@ function addSignIn(router: Router, deps: Deps): void {
 }
 
 function addSignUp(router: Router, deps: Deps): void {
-  const { ledger, limits } = deps
+  const {
+    ledger,
+    services: { limits },
+  } = deps
   router.get('/signup', async (ctx) => {
     if (!canSignUp(deps)) throw new Refused('signup_closed')
     const returnTo = ctx.query.return_to
@@ -142,17 +150,18 @@ function addSignUp(router: Router, deps: Deps): void {
     ]
     if (malformed.length > 0) return again(Object.assign({}, ...malformed.map(signUpErrors)), 400)
     try {
-      await limits.take(ctx, 'sign_up', byAddress(ctx))
-      await limits.take(ctx, 'sign_ups', '')
-      const who = by(ctx, ANONYMOUS)
+      const who = anonymous(provenance(ctx))
+      limits.take(who.meter, 'sign_up', addressOf(who))
+      limits.take(who.meter, 'sign_ups', '')
       const made = addUser(ledger, who, { username, email: email || undefined, password, admin: false })
       made.catch(() => limits.giveBack('sign_ups', '')) // No account was made.
       const user = await made
       await startSession(ctx, deps, user)
     } catch (error) {
       if (!(error instanceof Refused)) throw error
-      const errors = error.reason === 'rate_limited' ? { form: waitInWords(ctx) } : signUpErrors(error.reason)
+      const errors = error.reason === 'rate_limited' ? { form: waitInWords(error) } : signUpErrors(error.reason)
       if (errors === undefined) throw error
+      tellWait(ctx, error)
       return again(errors, statusOf(error.reason))
     }
     return seeOther(ctx, to.returnTo)
@@ -169,8 +178,7 @@ function addSignOut(router: Router, deps: Deps): void {
     const visitor = await signedIn(ctx, deps)
     if (visitor !== undefined) {
       requireOwnForm(ctx, deps, fields, 'logout', visitor.session)
-      const who = by(ctx, { kind: 'user', id: visitor.user.id })
-      await ledger.transact(who, (state) => signOut(state, visitor.session))
+      await ledger.transact(sessionCaller(provenance(ctx), visitor), (state) => signOut(state, visitor.session))
     }
     clearSession(ctx, settings)
     return seeOther(ctx, (await destination(deps, fields.get('return_to'))).returnTo)
@@ -194,7 +202,7 @@ type NewUser = { username: string; email: string | undefined; password: string; 
  * Registers a user; gives their id.
  * @throws {Refused} `password_length`, `password_common`, and as `registerUser` does
  */
-export async function addUser(ledger: Ledger, who: ReturnType<typeof by>, input: NewUser): Promise<string> {
+export async function addUser(ledger: Ledger, who: Acting, input: NewUser): Promise<string> {
   const { username, email, password, admin } = input
   if (!isPassword(password)) throw new Refused('password_length')
   if (await isCommonPassword(password, [username, email ?? ''])) throw new Refused('password_common')
@@ -215,19 +223,23 @@ const startSession = (ctx: Context, deps: Deps, user: string): Promise<void> =>
  * @throws {Refused} `credentials_wrong`, `password_length`, `rate_limited`
  */
 async function signInWith(ctx: Context, deps: Deps, identifier: string, password: string): Promise<void> {
-  const { ledger, limits } = deps
+  const {
+    ledger,
+    services: { limits },
+  } = deps
   // Nothing longer is hashed; nothing shorter can be right, but that is not told before it was tried.
   if (isTooLong(password)) throw new Refused('password_length')
   const user = await ledger.read((state) => findUser(state, identifier))
-  const [account, address] = [user?.id ?? byName(identifier.trim().toLowerCase()), byAddress(ctx)]
-  await limits.take(ctx, 'sign_in_address', address)
-  await limits.take(ctx, 'sign_in', account)
+  const from = provenance(ctx)
+  const [account, address] = [user?.id ?? keyOfName(identifier.trim().toLowerCase()), addressOf(from)]
+  limits.take(from.meter, 'sign_in_address', address)
+  limits.take(from.meter, 'sign_in', account)
   const passwordRight = await verifyPassword(password, user && ledger.secret(passwordName(user.id)))
   const isRight = passwordRight && user?.active === true
   if (isRight) {
-    await limits.giveBack('sign_in_address', address)
-    await limits.giveBack('sign_in', account)
-    await limits.take(ctx, 'account', account)
+    limits.giveBack('sign_in_address', address)
+    limits.giveBack('sign_in', account)
+    limits.take(from.meter, 'account', account)
   }
   await beginSession(ctx, deps, { user: user?.id, passwordRight, passwordChanges: user?.passwordChanges ?? 0 })
 }
@@ -239,7 +251,8 @@ async function beginSession(ctx: Context, { ledger, settings }: Deps, claim: Cla
   const { cookie, session } = newSession()
   const input = { ...claim, session, sessionTtlMs: settings.sessionTtlMs, before: sessionBefore(ctx, settings) }
   const { user, passwordRight } = claim
-  const who = by(ctx, passwordRight && user !== undefined ? { kind: 'user', id: user } : ANONYMOUS)
+  const from = anonymous(provenance(ctx))
+  const who: Caller = passwordRight && user !== undefined ? { ...from, actor: { kind: 'user', id: user } } : from
   await ledger.transact(who, (state, now) => signIn(state, input, now))
   setSession(ctx, settings, cookie)
 }

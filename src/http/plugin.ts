@@ -3,10 +3,11 @@ import { createHash } from 'node:crypto'
 import Router from '@koa/router'
 import { type Document, parse, parseDocument } from 'yaml'
 import { DEFAULT_SCOPE } from '../domain/consents.ts'
+import { type AuthMode, isForUsers } from '../service/policy.ts'
 import { asset } from './assets.ts'
 import { sendPage } from './pages/layout.ts'
 import { legalPage } from './pages/legal.ts'
-import { type AuthMode, type Deps, isForUsers, type Settings } from './settings.ts'
+import type { Deps, Settings } from './settings.ts'
 
 type Served = { readonly type: string; readonly body: string | Buffer; readonly etag: string }
 

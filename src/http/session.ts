@@ -1,10 +1,10 @@
 /** Who is looking at a page: the session cookie, and the tokens that tie a form to the visitor it was given to. */
 import type { Context } from 'koa'
 import { sessionUser } from '../domain/sessions.ts'
-import type { User } from '../domain/users.ts'
 import { FORM_KEY } from '../ledger/book.ts'
-import { Refused } from '../ledger/ledger.ts'
-import { digest, formToken, isFormToken, newSecret } from './secrets.ts'
+import { Refused } from '../ledger/refused.ts'
+import type { SignedIn } from '../service/caller.ts'
+import { digest, formToken, isFormToken, newSecret } from '../service/secrets.ts'
 import type { Deps, Settings } from './settings.ts'
 
 const isHttps = ({ publicUrl }: Settings): boolean => publicUrl.startsWith('https:')
@@ -23,8 +23,7 @@ function setCookie(ctx: Context, settings: Settings, name: string, value: string
   })
 }
 
-/** A signed-in visitor. `session` is the digest under which the session stands. */
-export type SignedIn = { readonly session: string; readonly user: User }
+export type { SignedIn }
 
 export async function signedIn(ctx: Context, { ledger, settings }: Deps): Promise<SignedIn | undefined> {
   const session = sessionBefore(ctx, settings)

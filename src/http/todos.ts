@@ -6,9 +6,9 @@ import { addTo, type Owner, ownerId } from '../domain/lists.ts'
 import { refuse } from '../domain/shape.ts'
 import { deleteTodo, openTodos, textWrong } from '../domain/todos.ts'
 import { newId } from '../ledger/ids.ts'
-import { Refused } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
 import { newKey } from '../ledger/vault.ts'
-import { requireCaller } from './doors.ts'
+import { requireListCaller } from './callers.ts'
 import { jsonObject } from './parse.ts'
 import type { Deps } from './settings.ts'
 
@@ -16,13 +16,14 @@ import type { Deps } from './settings.ts'
 const MAX_ANSWER_CHARACTERS = 90_000
 
 export function todoRoutes(deps: Deps): Router {
-  const { ledger, limits, settings } = deps
+  const { ledger, services, settings } = deps
+  const { limits } = services
   const most = { open: settings.maxOpenTodos, size: settings.maxListSize, sizeOfAll: settings.maxListsSize }
   const router = new Router({ sensitive: true, strict: true })
   const path = '/todos/:username'
 
   router.get(path, async (ctx) => {
-    const { owner } = await requireCaller(ctx, deps, 'todos:read')
+    const { owner } = await requireListCaller(ctx, deps, 'todos:read')
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
     ctx.type = 'application/json'
@@ -30,36 +31,32 @@ export function todoRoutes(deps: Deps): Router {
   })
 
   router.post(path, async (ctx) => {
-    const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
+    const caller = await requireListCaller(ctx, deps, 'todos:write')
+    const { owner } = caller
     const { todo: text } = jsonObject(ctx)
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
     const wrong = textWrong(text)
     if (wrong !== undefined) throw new Refused(wrong)
     // It is kept twice: when it is added, and when it is deleted.
-    await limits.take(ctx, 'write', countsAs, Math.ceil(Buffer.byteLength(text) / 512))
+    limits.take(caller.meter, 'write', caller.budget, Math.ceil(Buffer.byteLength(text) / 512))
     const id = newId(ledger.now())
     const list = { id: newId(ledger.now()), key: newKey() }
     const input = { owner, list, todo: id, text, most }
-    const index = await ledger.transact(
-      by,
-      deciding((state) => addTo(state, input)),
-    )
+    const index = await ledger.transact(caller, (state) => addTo(state, input))
     ctx.body = { id, todo: text, todo_idx: index }
   })
 
   router.delete(path, async (ctx) => {
-    const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
-    await limits.take(ctx, 'write', countsAs)
+    const caller = await requireListCaller(ctx, deps, 'todos:write')
+    const { owner } = caller
+    limits.take(caller.meter, 'write', caller.budget)
     const { todo_idx: index, todo: text } = jsonObject(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')
-    const item = await ledger.transact(
-      by,
-      deciding((state) => {
-        const user = ownerId(state, owner)
-        return user === undefined ? refuse('todo_index_unknown') : deleteTodo(state, { user, index, text })
-      }),
-    )
+    const item = await ledger.transact(caller, (state) => {
+      const user = ownerId(state, owner)
+      return user === undefined ? refuse('todo_index_unknown') : deleteTodo(state, { user, index, text })
+    })
     ctx.body = { id: item.id, todo: item.text }
   })
 

@@ -7,7 +7,8 @@ import { openTodos } from '../domain/todos.ts'
 import { resolverOf, type Told, tellingOf, told } from '../domain/told.ts'
 import { hashOf } from './chain.ts'
 import { BLOCK, type Found, lastOf } from './history.ts'
-import { type By, type Ledger, Refused } from './ledger.ts'
+import type { Caller, Ledger } from './ledger.ts'
+import { Refused } from './refused.ts'
 import { forgetChanges } from './tables.ts'
 
 /** What is looked for, with names resolved. @throws {FilterMalformed} */
@@ -21,12 +22,12 @@ export const tell = (ledger: Ledger, event: Recorded<Event>): Told => ledger.pee
  * Records that somebody looked. Where the book cannot be written, looking is needed most, so it goes on.
  * @returns whether it could be recorded
  */
-export async function recordLook(ledger: Ledger, by: By, how: Look, filter: string): Promise<boolean> {
+export async function recordLook(ledger: Ledger, by: Caller, how: Look, filter: string): Promise<boolean> {
   return recorded(ledger, by, { type: 'BookInspected', data: { how, filter } })
 }
 
 /** @returns whether it could be recorded */
-export async function recorded(ledger: Ledger, by: By, fact: Event): Promise<boolean> {
+export async function recorded(ledger: Ledger, by: Caller, fact: Event): Promise<boolean> {
   try {
     await ledger.transact(by, () => ({ facts: [fact], result: undefined }))
     return true

@@ -11,7 +11,7 @@ import { recorded } from './audit.ts'
 import { checkLine, GENESIS, type Head } from './chain.ts'
 import { BookUnusable, isCutOff, isFreeToRestore, keepToOwner, ownDirectory, RESTORING, unusable } from './directory.ts'
 import { BLOCK, blockOf, broken, toEvent } from './history.ts'
-import type { By, Ledger } from './ledger.ts'
+import type { Caller, Ledger } from './ledger.ts'
 import { lock } from './lock.ts'
 import { type Change, Log } from './log.ts'
 import { linesOf } from './proof.ts'
@@ -64,7 +64,7 @@ export type Backup = {
 }
 
 /** A backup of the book as it is now, compressed with zstd, recorded first. Memory stays flat however long the book. */
-export async function backUp(ledger: Ledger, by: By, about: { version: string }): Promise<Backup> {
+export async function backUp(ledger: Ledger, by: Caller, about: { version: string }): Promise<Backup> {
   const isRecorded = await recorded(ledger, by, { type: 'BookBackedUp', data: { to: ledger.head.seq } })
   const snapshot = ledger.snapshot()
   const head = await snapshot.view.head().catch(async (error) => {

@@ -3,7 +3,7 @@ import type { Search } from '../domain/search.ts'
 import { list, recorded, tell } from './audit.ts'
 import { hashOf } from './chain.ts'
 import type { Found } from './history.ts'
-import type { By, Ledger } from './ledger.ts'
+import type { Caller, Ledger } from './ledger.ts'
 
 export const EXPORT_FORMATS = ['ndjson', 'csv'] as const
 export type ExportFormat = (typeof EXPORT_FORMATS)[number]
@@ -26,7 +26,7 @@ const CHUNK_CHARACTERS = 65_536
  */
 export async function exportText(
   ledger: Ledger,
-  by: By,
+  by: Caller,
   of: Export,
 ): Promise<{ readonly text: AsyncGenerator<string>; readonly isRecorded: boolean }> {
   const { search, opened } = of

@@ -1,16 +1,6 @@
 /** Who waits for the same write, and what they are told when there is none. */
-import type { Reason } from '../domain/shape.ts'
 import type { Change, CheckedChange } from './log.ts'
-
-/** A decision said no. What it left behind is recorded by the time this is thrown. */
-export class Refused extends Error {
-  override name = 'Refused'
-  readonly reason: Reason
-  constructor(reason: Reason, detail: string = reason) {
-    super(detail)
-    this.reason = reason
-  }
-}
+import { Refused } from './refused.ts'
 
 /** A batch in the making. Everybody in it waits for the same write. */
 export class Group {

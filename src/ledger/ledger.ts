@@ -1,10 +1,19 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
 import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts'
-import type { Actor, Decision, Fact, Recorded, Trace, Via } from '../domain/shape.ts'
+import {
+  type Actor,
+  type Decision,
+  type Fact,
+  type Reason,
+  type Recorded,
+  refuse,
+  type Trace,
+  type Via,
+} from '../domain/shape.ts'
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import { chainLine, type Head } from './chain.ts'
 import { bookDirectory, clearRestored, proveWritable } from './directory.ts'
-import { Group, News, Refused } from './group.ts'
+import { Group, News } from './group.ts'
 import {
   blockOf,
   blocks,
@@ -22,13 +31,20 @@ import { newId } from './ids.ts'
 import { lock } from './lock.ts'
 import { type Change, Log } from './log.ts'
 import type { Proved } from './proof.ts'
+import { Refused } from './refused.ts'
 import { Scrub } from './scrub.ts'
 import { beginBatch, endBatch, rollBack } from './tables.ts'
 import type { Vault } from './vault.ts'
 import type { Span, View } from './view.ts'
 
-/** Who asks for a change, how it came, and from where. */
-export type By = { readonly actor: Actor; readonly via: Via; readonly trace?: Trace }
+/** Who asks for a change, how the request came, and from where. */
+export type Caller = {
+  readonly actor: Actor
+  readonly via: Via
+  readonly trace?: Trace
+  /** Why they may not act any more. Asked in the turn of every decision: revoked means revoked. */
+  readonly holds: (state: State, now: number) => Reason | undefined
+}
 
 export type { LedgerOptions, Status }
 export { Refused }
@@ -39,7 +55,7 @@ type Sealed = { readonly line: string; readonly tip: Head }
 type Keep = readonly [name: string, value: string | undefined]
 
 const RETRY_MS = 1000
-const SYSTEM: By = { actor: { kind: 'system', id: 'daybook' }, via: {} }
+const SYSTEM: Caller = { actor: { kind: 'system', id: 'daybook' }, via: {}, holds: () => undefined }
 
 export class Ledger {
   readonly #options: LedgerOptions
@@ -119,19 +135,21 @@ export class Ledger {
   }
 
   /**
-   * Runs `decide` on what holds now, records its facts, and answers when they, and everything it looked at, are on
-   * disk. Deciding and recording are one turn of the event loop: between check and consumption there is no gap.
-   * @throws {Refused} with the decision's reason; with `book_unavailable` when it cannot be written, and then it is not
+   * Asks whether the caller still may act, runs `decide` against the current state, records its events, and answers when
+   * they, and everything it read, are on disk. All of that is one turn of the event loop: between check and consumption
+   * there is no gap.
+   * @throws {Refused} with the caller's or the decision's reason; with `book_unavailable` when the book cannot be written
    */
-  async transact<T>(by: By, decide: (state: State, now: number) => Decision<Event, T>): Promise<T> {
+  async transact<T>(caller: Caller, decide: (state: State, now: number) => Decision<Event, T>): Promise<T> {
     if (!this.status.writable) throw new Refused('book_unavailable')
     const { state, sight } = this.#book
     sight.met = 0
     const now = this.now()
-    const decision = decide(state, now)
+    const ended = caller.holds(state, now)
+    const decision: Decision<Event, T> = ended === undefined ? decide(state, now) : refuse(ended)
     const keeps = decision.refusal === undefined ? Object.entries(decision.keeps ?? {}) : []
     const isChange = decision.facts.length > 0 || keeps.length > 0
-    if (isChange) this.#record(by, decision.facts, keeps, now)
+    if (isChange) this.#record(caller, decision.facts, keeps, now)
     await this.#durable(isChange ? 2 : sight.met)
     if (decision.refusal !== undefined) throw new Refused(decision.refusal)
     return decision.result
@@ -144,6 +162,16 @@ export class Ledger {
     const seen = look(state, this.now())
     if (sight.met > 0) await this.#durable(sight.met)
     return seen
+  }
+
+  /** As `read`, in the name of a caller. @throws {Refused} with their reason when they may not act any more */
+  async ask<T>(caller: Pick<Caller, 'holds'>, look: (state: State, now: number) => T): Promise<T> {
+    const seen = await this.read((state, now) => {
+      const ended = caller.holds(state, now)
+      return ended === undefined ? { found: look(state, now) } : { ended }
+    })
+    if ('ended' in seen) throw new Refused(seen.ended)
+    return seen.found
   }
 
   /** Lets go of what has expired, some rows at a time, so that nobody waits for all of them. */
@@ -238,7 +266,7 @@ export class Ledger {
    * Seals everything first: a fact that cannot be sealed fails whoever asked for it and nobody else. New secrets are
    * kept before that, since a new user's facts are sealed under their key, and old ones deleted after it.
    */
-  #record(by: By, facts: readonly Fact[], keeps: readonly Keep[], now: number): void {
+  #record(by: Caller, facts: readonly Fact[], keeps: readonly Keep[], now: number): void {
     const { vault } = this.#book
     const before = keeps.map(([name]): Keep => [name, vault.get(name)])
     const undo = (): void => {
@@ -266,7 +294,7 @@ export class Ledger {
     })
   }
 
-  #seal({ actor, via, trace }: By, { type, data, personal }: Fact, now: number, before: Head): Sealed {
+  #seal({ actor, via, trace }: Caller, { type, data, personal }: Fact, now: number, before: Head): Sealed {
     const seq = before.seq + 1
     const text = { ...personal, ...trace }
     const isSealed = Object.keys(text).length > 0

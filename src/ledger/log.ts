@@ -20,7 +20,7 @@ import {
   signHolder,
   unusable,
 } from './directory.ts'
-import { Refused } from './group.ts'
+import { Refused } from './refused.ts'
 import { checksum, Tally } from './tally.ts'
 import {
   after,

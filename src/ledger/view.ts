@@ -2,7 +2,7 @@
 import { GENESIS, type Head, hashOf } from './chain.ts'
 import type { Database, Snapshot } from './database.ts'
 import { BookUnreadable, BookUnusable, RESTORE } from './directory.ts'
-import { Refused } from './group.ts'
+import { Refused } from './refused.ts'
 import { checksum, Tally } from './tally.ts'
 
 /** What is kept with a checksum, and counted, so that none can be lost unnoticed. */

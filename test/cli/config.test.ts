@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test from 'ava'
 import { readConfig, SETTING_NAMES, type SettingName, UsageError } from '../../src/cli/config.ts'
 import { settingsOf as wireSettingsOf } from '../../src/cli/serve.ts'
-import { LIMITS } from '../../src/http/limits.ts'
+import { LIMITS } from '../../src/service/limits.ts'
 import { daybook, type Env, type Home, newHome, run, serve } from '../_serve.ts'
 import { CHATGPT_SECRET, ClientSide, person, temporaryFolder } from '../_support.ts'
 
@@ -29,6 +29,7 @@ const DEFAULTS = {
   OPENAI_VERIFICATION_TOKEN: null,
   OPENAI_REDIRECT_URIS: null,
   SIGNUP: 'open',
+  CLIENT_REGISTRATION: 'on',
   CODE_TTL: '60s',
   ACCESS_TTL: '1h',
   REFRESH_IDLE_TTL: '30d',
@@ -43,6 +44,7 @@ const DEFAULTS = {
   LIMIT_CONSENT: '120/1h',
   LIMIT_AUTHORIZE: '120/1m',
   LIMIT_WAITING: '10/1d',
+  LIMIT_REGISTER: '20/1h',
   LIMIT_TOKEN: '600/1m',
   LIMIT_REFRESH: '300/1h',
   LIMIT_FAILED: '60/1m',
@@ -232,6 +234,7 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
     right: ['https://a.example/cb', 'https://a.example/cb, https://b.example/cb?a=1', 'http://127.0.0.1:3000/cb'],
   },
   SIGNUP: { wrong: ['perhaps', 'OPEN', 'true'], right: ['open', 'closed'] },
+  CLIENT_REGISTRATION: { wrong: ['yes', 'ON', '1'], right: ['on', 'off'] },
   CODE_TTL: DURATION,
   ACCESS_TTL: DURATION,
   REFRESH_IDLE_TTL: DURATION,
@@ -256,6 +259,7 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
   LIMIT_CONSENT: LIMIT,
   LIMIT_AUTHORIZE: LIMIT,
   LIMIT_WAITING: LIMIT,
+  LIMIT_REGISTER: LIMIT,
   LIMIT_TOKEN: LIMIT,
   LIMIT_REFRESH: LIMIT,
   LIMIT_FAILED: LIMIT,

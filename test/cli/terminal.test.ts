@@ -143,7 +143,7 @@ test('no colours where there is no terminal, whatever TERM says', async (t) => {
 test('what goes into a pipe goes there whole, however slowly it is read', async (t) => {
   const home = await newHome(t)
   const ledger = await Ledger.open({ directory: home.data, clock: Date.now, version: 'test' })
-  const by = { actor: { kind: 'system', id: 'test' }, via: {} } as const
+  const by = { actor: { kind: 'system', id: 'test' }, via: {}, holds: () => undefined } as const
   for (let i = 0; i < 40; i++) {
     const fact = {
       type: 'TodoAdded',

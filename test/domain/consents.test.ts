@@ -15,7 +15,7 @@ import {
 import type { Event } from '../../src/domain/domain.ts'
 import { signOut } from '../../src/domain/sessions.ts'
 import type { Reason } from '../../src/domain/shape.ts'
-import { authorizeErrors } from '../../src/http/errors.ts'
+import { refusals } from '../../src/service/refusals.ts'
 import {
   CALLBACK,
   chatgpt,
@@ -146,7 +146,7 @@ for (const [name, changed, error] of toClient)
       state: 's1',
       ...('state' in changed && { state: changed.state }),
     } as object)
-    const [word, description] = authorizeErrors[refusal]
+    const [word, description] = refusals[refusal].redirect
     t.is(word, error)
     // RFC 6749 §4.1.2.1: error_description is %x20-21 / %x23-5B / %x5D-7E.
     t.regex(description, /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/)

@@ -6,7 +6,8 @@
 import { writevSync } from 'node:fs'
 import { addTodo, deleteTodo } from '../../src/domain/todos.ts'
 import { registerUser } from '../../src/domain/users.ts'
-import { Ledger, Refused } from '../../src/ledger/ledger.ts'
+import { Ledger } from '../../src/ledger/ledger.ts'
+import { Refused } from '../../src/ledger/refused.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { SYSTEM } from '../_support.ts'
 

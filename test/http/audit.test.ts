@@ -2,9 +2,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
 import { eraseUser, registerUser } from '../../src/domain/users.ts'
-import { hashPassword } from '../../src/http/passwords.ts'
 import { verifyExport } from '../../src/ledger/proof.ts'
 import { newKey } from '../../src/ledger/vault.ts'
+import { hashPassword } from '../../src/service/passwords.ts'
 import { ClientSide, person, SYSTEM, startWorld, Visitor } from '../_support.ts'
 import { whileBroken, whileReadOnly } from './_wire.ts'
 

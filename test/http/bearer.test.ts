@@ -1,7 +1,7 @@
 /** F. Bearer: who may read and change which list, and how everybody else is answered (RFC 6750). */
 import { randomBytes } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
-import { digest } from '../../src/http/secrets.ts'
+import { digest } from '../../src/service/secrets.ts'
 import { CHATGPT_SECRET, ClientSide, person, startWorld, type Tokens, Visitor, type World } from '../_support.ts'
 import { type Answered, send, serveToo } from './_elsewhere.ts'
 

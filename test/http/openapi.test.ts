@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import test from 'ava'
 import { parse } from 'yaml'
-import { LIMITS, type LimitSettings } from '../../src/http/limits.ts'
+import { LIMITS, type LimitSettings } from '../../src/service/limits.ts'
 import { ClientSide, person, startWorld, Visitor, type World } from '../_support.ts'
 import { type Asked, send, whileBroken } from './_wire.ts'
 

@@ -1,8 +1,8 @@
 /** D. Refresh: rotation with a grace, and what a replayed code or refresh token ends (RFC 6749 §4.1.2, §6; RFC 9700 §4.14.2). */
 import test, { type ExecutionContext } from 'ava'
 import { restoreUser, revokeUser } from '../../src/domain/users.ts'
-import { digest } from '../../src/http/secrets.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
+import { digest } from '../../src/service/secrets.ts'
 import { newHome, serve } from '../_serve.ts'
 import {
   assertBookHolds,

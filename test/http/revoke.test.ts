@@ -4,7 +4,7 @@ import test, { type ExecutionContext } from 'ava'
 import { answer } from '../../src/cli/run.ts'
 import { allowRedirect, rotateSecret } from '../../src/domain/clients.ts'
 import { changePassword } from '../../src/domain/users.ts'
-import { digest } from '../../src/http/secrets.ts'
+import { digest } from '../../src/service/secrets.ts'
 import {
   type Answer,
   ClientSide,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import test, { type ExecutionContext } from 'ava'
 import { registerClient } from '../../src/domain/clients.ts'
-import { digest } from '../../src/http/secrets.ts'
+import { digest } from '../../src/service/secrets.ts'
 import {
   CALLBACK,
   CHATGPT_ID,

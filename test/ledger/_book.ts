@@ -7,7 +7,7 @@ import type { ExecutionContext } from 'ava'
 import { Level } from 'level'
 import { addTodo, openTodos } from '../../src/domain/todos.ts'
 import { registerUser } from '../../src/domain/users.ts'
-import { type By, Ledger } from '../../src/ledger/ledger.ts'
+import { type Caller, Ledger } from '../../src/ledger/ledger.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { assertBookHolds, Clock, SYSTEM, temporaryFolder } from '../_support.ts'
 
@@ -49,14 +49,14 @@ export async function closedBook(t: ExecutionContext, todos = 3): Promise<string
   return folder
 }
 
-export function register(ledger: Ledger, user: string, email?: string, by: By = SYSTEM): Promise<unknown> {
+export function register(ledger: Ledger, user: string, email?: string, by: Caller = SYSTEM): Promise<unknown> {
   const input = { user, username: user, email, admin: false, passwordHash: `hash of ${user}`, key: newKey() }
   return ledger.transact(by, (state) => registerUser(state, input))
 }
 
 let made = 0
 /** Adds a to-do; gives its index. */
-export function add(ledger: Ledger, user: string, todo: string, by: By = SYSTEM): Promise<number> {
+export function add(ledger: Ledger, user: string, todo: string, by: Caller = SYSTEM): Promise<number> {
   const id = `todo-${++made}`
   return ledger.transact(by, (state) =>
     addTodo(state, { user, todo: id, text: todo, most: { open: 1e6, size: 1e12, sizeOfAll: 1e12 } }),

@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { setTimeout as wait } from 'node:timers/promises'
 import { accept } from '../../src/domain/shape.ts'
-import { Ledger, Refused, type Status } from '../../src/ledger/ledger.ts'
+import { Ledger, type Status } from '../../src/ledger/ledger.ts'
+import { Refused } from '../../src/ledger/refused.ts'
 import { Clock, SYSTEM } from '../_support.ts'
 import { add, register, todosOf } from './_book.ts'
 

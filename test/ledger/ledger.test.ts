@@ -6,7 +6,8 @@ import { signIn } from '../../src/domain/sessions.ts'
 import { accept, type Decision, refuse } from '../../src/domain/shape.ts'
 import { deleteTodo } from '../../src/domain/todos.ts'
 import { findUser, revokeUser } from '../../src/domain/users.ts'
-import { type By, type Ledger, Refused } from '../../src/ledger/ledger.ts'
+import type { Caller, Ledger } from '../../src/ledger/ledger.ts'
+import { Refused } from '../../src/ledger/refused.ts'
 import { dump, SYSTEM } from '../_support.ts'
 import { add, databaseOf, register, startBook, todosOf, typesOf } from './_book.ts'
 
@@ -33,7 +34,8 @@ const refusal = async (t: ExecutionContext, work: Promise<unknown>): Promise<str
 
 test('an event stands in the book as the contract says: place, id, time, type, who and how', async (t) => {
   const { ledger, clock } = await startBook(t)
-  const by: By = {
+  const by: Caller = {
+    holds: () => undefined,
     actor: { kind: 'user', id: 'alice' },
     via: { request: 'r1', client: 'chatgpt', conversation: 'c-1' },
     trace: { ip: '192.0.2.7', agent: 'agent/1' },

@@ -6,7 +6,7 @@ import { requestConsent } from '../../src/domain/consents.ts'
 import { signIn } from '../../src/domain/sessions.ts'
 import { deleteTodo } from '../../src/domain/todos.ts'
 import { registerUser } from '../../src/domain/users.ts'
-import type { By } from '../../src/ledger/ledger.ts'
+import type { Caller } from '../../src/ledger/ledger.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { ClientSide, person, startWorld, Visitor } from '../_support.ts'
 import { add, databaseOf, filesIn, register, startBook } from './_book.ts'
@@ -20,7 +20,12 @@ function found(files: { [path: string]: string }, words: readonly string[]): str
 }
 
 const PERSONAL = ['zebrafish', 'quagga@meadow.example', '203.0.113.77', 'okapi-browser', 'xylophone', 'state-of-mind']
-const BY: By = { actor: { kind: 'user', id: 'u1' }, via: {}, trace: { ip: '203.0.113.77', agent: 'okapi-browser/1' } }
+const BY: Caller = {
+  holds: () => undefined,
+  actor: { kind: 'user', id: 'u1' },
+  via: {},
+  trace: { ip: '203.0.113.77', agent: 'okapi-browser/1' },
+}
 
 test('91. name, e-mail, address, browser, to-dos and state stand nowhere in clear: not in an event, a row or a file', async (t) => {
   const { ledger, folder, reopen } = await startBook(t)

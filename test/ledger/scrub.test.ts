@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import test from 'ava'
 import { BookUnusable } from '../../src/ledger/directory.ts'
-import { Refused } from '../../src/ledger/ledger.ts'
+import { Refused } from '../../src/ledger/refused.ts'
 import { SYSTEM, temporaryFolder } from '../_support.ts'
 import { add, closedBook, elsewhere, open, register, todosOf, withDatabase } from './_book.ts'
 

@@ -20,17 +20,18 @@ import type { CodeIssued } from '../../domain/grants.ts'
 import type { Decision } from '../../domain/shape.ts'
 import { usernameOf } from '../../domain/users.ts'
 import { newId } from '../../ledger/ids.ts'
-import { Refused } from '../../ledger/ledger.ts'
-import { authorizeErrors } from '../errors.ts'
-import { byAddress } from '../limits.ts'
-import { ANONYMOUS, by } from '../origin.ts'
+import { Refused } from '../../ledger/refused.ts'
+import { addressOf, anonymous, type Caller, sessionCaller } from '../../service/caller.ts'
+import { apiAudiences } from '../../service/policy.ts'
+import { refusals } from '../../service/refusals.ts'
+import { digest, newSecret } from '../../service/secrets.ts'
+import { provenance } from '../origin.ts'
 import { consentPage } from '../pages/consent.ts'
 import { sendPage } from '../pages/layout.ts'
 import { type Destination, signInPage } from '../pages/sign-in.ts'
 import { formFields, queryParameters } from '../parse.ts'
-import { digest, newSecret } from '../secrets.ts'
 import { requireOwnForm, type SignedIn, signedIn, tokenFor } from '../session.ts'
-import { audiencesOf, type Deps } from '../settings.ts'
+import type { Deps } from '../settings.ts'
 
 /** How long a consent page may stay open before it is too old to answer. */
 const CONSENT_TTL_MS = 30 * 60_000
@@ -41,7 +42,8 @@ export function authorizeRoutes(deps: Deps): Router {
 
   router.get('/oauth', async (ctx) => {
     requireNavigation(ctx)
-    await deps.limits.take(ctx, 'authorize', byAddress(ctx))
+    const from = provenance(ctx)
+    deps.services.limits.take(from.meter, 'authorize', addressOf(from))
     const examined = await examine(deps, ctx.querystring)
     if ('page' in examined) return refuseOnPage(ctx, deps, examined)
     if ('refusal' in examined)
@@ -66,7 +68,7 @@ export function authorizeRoutes(deps: Deps): Router {
     const allow = { ...answer, ...kept, approvalTtlMs: settings.refreshMaxTtlMs }
     const client = await ledger.read((rows) => rows.consents.get(request)?.client)
     const { redirectUri, state }: Answered = await ledger.transact(
-      by(ctx, { kind: 'user', id: visitor.user.id }, client),
+      sessionCaller(provenance(ctx, client), visitor),
       (rows, now): Decision<ConsentEvent | CodeIssued, Answered> =>
         decision === 'allow' ? grantConsent(rows, allow, now) : denyConsent(rows, answer, now),
     )
@@ -94,14 +96,14 @@ function newCode({ ledger, settings }: Deps) {
 }
 
 const inWords = (reason: AuthorizeReason): { error: string; error_description: string } => {
-  const [error, error_description] = authorizeErrors[reason]
+  const [error, error_description] = refusals[reason].redirect
   return { error, error_description }
 }
 const consentForm = (request: string): string => `consent ${request}`
 
 const examine = async (deps: Deps, query: string): Promise<Examined> => {
   const parameters = queryParameters(query)
-  return deps.ledger.read((state) => examineRequest(state, parameters, audiencesOf(deps.settings)))
+  return deps.ledger.read((state) => examineRequest(state, parameters, apiAudiences(deps.settings)))
 }
 
 const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, query: string): Destination => ({
@@ -130,14 +132,15 @@ type OnPage = Extract<Examined, { page: unknown }>
 /** Nobody is redirected to an address that is not the client's. One of ChatGPT's own is put before the operator. */
 async function refuseOnPage(
   ctx: Context,
-  { ledger, limits }: Deps,
+  { ledger, services: { limits } }: Deps,
   { page, client, redirectUri }: OnPage,
 ): Promise<void> {
   if (page === 'redirect_unregistered' && client !== undefined && redirectUri !== undefined) {
     const asked = { client: client.id, uri: redirectUri }
+    const from = provenance(ctx, client.id)
     // Only what would be put on the list counts.
-    if (await ledger.read((state) => isNewCallback(state, asked))) await limits.take(ctx, 'waiting', byAddress(ctx))
-    await ledger.transact(by(ctx, ANONYMOUS, client.id), (state, now) => requestRedirect(state, asked, now))
+    if (await ledger.read((state) => isNewCallback(state, asked))) limits.take(from.meter, 'waiting', addressOf(from))
+    await ledger.transact(anonymous(from), (state, now) => requestRedirect(state, asked, now))
   }
   if (page === 'redirect_unregistered' && redirectUri === undefined)
     throw new Refused(page, 'The app did not say at which address to answer it (redirect_uri).')
@@ -147,16 +150,21 @@ async function refuseOnPage(
 type Ready = Extract<Examined, { asked: unknown }>
 
 async function askForConsent(ctx: Context, deps: Deps, examined: Ready, visitor: SignedIn): Promise<void> {
-  const { ledger, limits, settings } = deps
+  const {
+    ledger,
+    services: { limits },
+    settings,
+  } = deps
   const { asked, client, state, mustAsk } = examined
   const { session, user } = visitor
   // What another site's script does must not use up what the person themselves may (Fetch Metadata, Sec-Fetch-User).
   const isScripted = ctx.get('sec-fetch-site') === 'cross-site' && ctx.get('sec-fetch-user') !== '?1'
-  await limits.take(ctx, 'consent', isScripted ? `${user.id} scripted` : user.id)
+  const caller: Caller = sessionCaller(provenance(ctx, client.id), visitor)
+  limits.take(caller.meter, 'consent', isScripted ? `${user.id} scripted` : user.id)
   const request = newId(ledger.now())
   const ids = { user: user.id, session, asked }
   const made = newCode(deps)
-  const isAnswered = await ledger.transact(by(ctx, { kind: 'user', id: user.id }, client.id), (rows, now) =>
+  const isAnswered = await ledger.transact(caller, (rows, now) =>
     !mustAsk && isRemembered(rows, user.id, asked, now)
       ? { ...grantAgain(rows, { ...ids, ...made.kept }, now), result: true }
       : { ...requestConsent(rows, { ...ids, request, state, ttlMs: CONSENT_TTL_MS }, now), result: false },

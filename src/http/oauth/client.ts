@@ -1,13 +1,11 @@
 /** Who is speaking to the token endpoint and its neighbours: client authentication (RFC 6749 §2.3). */
 import type { Context } from 'koa'
 import { type Client, clientByClientId, isPublic } from '../../domain/clients.ts'
-import type { State } from '../../domain/domain.ts'
-import { type Decision, type Fact, refuse } from '../../domain/shape.ts'
-import { Refused } from '../../ledger/ledger.ts'
-import { byAddress } from '../limits.ts'
-import { by } from '../origin.ts'
+import { Refused } from '../../ledger/refused.ts'
+import { addressOf, type Caller, clientCaller } from '../../service/caller.ts'
+import { digest, matchesDigest, newSecret } from '../../service/secrets.ts'
+import { provenance } from '../origin.ts'
 import { isRepeated } from '../parse.ts'
-import { digest, matchesDigest, newSecret } from '../secrets.ts'
 import type { Deps } from '../settings.ts'
 
 export type Parameters = ReadonlyMap<string, string>
@@ -19,7 +17,7 @@ export function required(parameters: Parameters, name: string): string {
   return value
 }
 
-export const byClient = (ctx: Context, { id }: Client) => by(ctx, { kind: 'client', id }, id)
+export const byClient = (ctx: Context, client: Client): Caller => clientCaller(provenance(ctx), client)
 
 /** What is compared for a client that is not there: as slow, never right. */
 const NO_SECRET = digest(newSecret('dbs'))
@@ -30,7 +28,11 @@ const NO_SECRET = digest(newSecret('dbs'))
  * @throws {Refused} `client_unauthenticated`, `request_malformed`, `rate_limited`
  */
 export async function authenticateClient(ctx: Context, deps: Deps, parameters: Parameters): Promise<Client> {
-  const { ledger, limits } = deps
+  const {
+    ledger,
+    services: { limits },
+  } = deps
+  const from = provenance(ctx)
   if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   const basic = basicCredentials(ctx.get('authorization'))
   const [id, secret] = basic ?? [parameters.get('client_id'), parameters.get('client_secret')]
@@ -43,11 +45,11 @@ export async function authenticateClient(ctx: Context, deps: Deps, parameters: P
   const isItself = client !== undefined && (isPublic(client) ? (secret ?? '') === '' : isRight)
   if (!isItself) {
     // Who is right is let through all the same: they may share the address with whoever is not.
-    await limits.take(ctx, 'failed', byAddress(ctx))
+    limits.take(from.meter, 'failed', addressOf(from))
     throw new Refused('client_unauthenticated')
   }
   // Anybody can be a public client, and must not keep the others from it.
-  await limits.take(ctx, 'token', isPublic(client) ? `${client.id} ${byAddress(ctx)}` : client.id)
+  limits.take(from.meter, 'token', isPublic(client) ? `${client.id} ${addressOf(from)}` : client.id)
   return client
 }
 
@@ -57,12 +59,6 @@ export async function authenticateConfidential(ctx: Context, deps: Deps, paramet
   if (isPublic(client)) throw new Refused('client_unauthenticated')
   return client
 }
-
-/** Its secret may have been rotated since it was authenticated, or it was removed: then it is not any more. */
-export const inNameOf =
-  <F extends Fact, T>(client: Client, decide: (state: State, now: number) => Decision<F, T>) =>
-  (state: State, now: number): Decision<F, T> =>
-    state.clients.get(client.id)?.secret === client.secret ? decide(state, now) : refuse('client_unauthenticated')
 
 /** RFC 6749 §2.3.1: id and secret are form-encoded before they go into the Basic header. */
 function basicCredentials(header: string): [string, string] | undefined {

@@ -1,8 +1,8 @@
 /** The introspection endpoint: whether a token of a client could be used now, and for what (RFC 7662). */
 import Router from '@koa/router'
 import { introspect } from '../../domain/bearers.ts'
+import { digest } from '../../service/secrets.ts'
 import { tokenParameters } from '../parse.ts'
-import { digest } from '../secrets.ts'
 import type { Deps } from '../settings.ts'
 import { authenticateConfidential, required } from './client.ts'
 

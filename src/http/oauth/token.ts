@@ -4,11 +4,12 @@ import type { Context } from 'koa'
 import { userToRefresh } from '../../domain/bearers.ts'
 import { type Client, GRANT_TYPES, type GrantType } from '../../domain/clients.ts'
 import { type Given, redeemCode, refreshTokens } from '../../domain/grants.ts'
-import { Refused } from '../../ledger/ledger.ts'
+import { Refused } from '../../ledger/refused.ts'
+import { challengeOf, digest, newSecret } from '../../service/secrets.ts'
+import { meterOf } from '../origin.ts'
 import { tokenParameters } from '../parse.ts'
-import { challengeOf, digest, newSecret } from '../secrets.ts'
 import type { Deps } from '../settings.ts'
-import { authenticateClient, byClient, inNameOf, type Parameters, required } from './client.ts'
+import { authenticateClient, byClient, type Parameters, required } from './client.ts'
 
 export function tokenRoutes(deps: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
@@ -54,12 +55,9 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
       refreshIdleTtlMs: settings.refreshIdleTtlMs,
       refreshMaxTtlMs: settings.refreshMaxTtlMs,
     }
-    return ledger.transact(
-      byClient(ctx, client),
-      inNameOf(client, (state, now) => redeemCode(state, input, now)),
-    )
+    return ledger.transact(byClient(ctx, client), (state, now) => redeemCode(state, input, now))
   },
-  async refresh_token(ctx, { ledger, limits, settings }, parameters, client, made) {
+  async refresh_token(ctx, { ledger, services: { limits }, settings }, parameters, client, made) {
     const input = {
       ...made,
       from: digest(required(parameters, 'refresh_token')),
@@ -71,10 +69,7 @@ const exchanges: { readonly [G in GrantType]: Exchange } = {
     }
     // A token that is shown too late, or again, is not held up: whatever it ends is to end at once.
     const user = await ledger.read((state, now) => userToRefresh(state, input, now))
-    if (user !== undefined) await limits.take(ctx, 'refresh', `${client.id} ${user}`)
-    return ledger.transact(
-      byClient(ctx, client),
-      inNameOf(client, (state, now) => refreshTokens(state, input, now)),
-    )
+    if (user !== undefined) limits.take(meterOf(ctx), 'refresh', `${client.id} ${user}`)
+    return ledger.transact(byClient(ctx, client), (state, now) => refreshTokens(state, input, now))
   },
 }

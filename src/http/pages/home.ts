@@ -1,5 +1,5 @@
 /** The first page: what this is, and who is signed in. */
-import type { AuthMode } from '../settings.ts'
+import type { AuthMode } from '../../service/policy.ts'
 import { hidden, html, type Page } from './layout.ts'
 
 type Where = { readonly publicUrl: string; readonly authMode: AuthMode }

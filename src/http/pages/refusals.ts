@@ -1,9 +1,10 @@
 /** Refusals as a person meets them on a page. */
 import type { Context } from 'koa'
 import type { Reason } from '../../domain/shape.ts'
-import type { Refused } from '../../ledger/ledger.ts'
+import type { Refused } from '../../ledger/refused.ts'
+import { sentence } from '../../service/refusals.ts'
 import { COMMAND } from '../assets.ts'
-import { detailOf, RETRY_AFTER_S, sentence, statusOf } from '../errors.ts'
+import { statusOf, tellWait } from '../errors.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
 
@@ -33,21 +34,21 @@ const titles: { readonly [R in Reason]?: string } = {
 }
 
 /** How long to wait, for a person: headers are for programs. */
-export function waitInWords(ctx: Context): string {
-  const minutes = Math.ceil(Number(ctx.response.get('Retry-After')) / 60)
-  return `That was too often. Try again in ${minutes <= 1 ? 'a minute' : `${minutes} minutes`}.`
+export function waitInWords({ retryAfterMs = 0 }: Refused): string {
+  const minutes = Math.ceil(retryAfterMs / 60_000)
+  return `Too many tries. Try again in ${minutes <= 1 ? 'a minute' : `${minutes} minutes`}.`
 }
 
 /** Answers with a page. */
 export async function sendRefusal(ctx: Context, refused: Refused): Promise<void> {
   const { reason } = refused
   const status = statusOf(reason)
-  if (status === 503) ctx.set('Retry-After', RETRY_AFTER_S)
+  tellWait(ctx, refused)
   await sendPage(
     ctx,
     messagePage({
       title: titles[reason] ?? 'This did not work',
-      text: detailOf(refused) ?? (reason === 'rate_limited' ? waitInWords(ctx) : sentence(reason)),
+      text: refused.detail ?? (reason === 'rate_limited' ? waitInWords(refused) : sentence(reason)),
       status,
       ...(advice[reason] === undefined ? {} : { more: advice[reason] }),
       requestId: ctx.response.get('X-Request-Id'),

@@ -1,0 +1,47 @@
+/** Callers of the API as the wire shows them: the bearer token, and whether a web page may have sent the request. */
+import type { Context } from 'koa'
+import { Refused } from '../ledger/refused.ts'
+import { type ListCaller, requireScope } from '../service/authentication.ts'
+import { isOwnHost, provenance } from './origin.ts'
+import { isRepeated } from './parse.ts'
+import type { Deps, Settings } from './settings.ts'
+
+/** `b64token` of RFC 6750 §2.1; the scheme's name in any case (RFC 9110 §11.1). */
+const CREDENTIALS = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i
+
+/**
+ * The token that a request shows.
+ * @throws {Refused} `request_malformed`, `token_missing`, `token_unknown`
+ */
+export function bearerToken(ctx: Context): string {
+  const header = ctx.get('authorization')
+  if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
+  if (header === '') throw new Refused('token_missing')
+  const token = CREDENTIALS.exec(header)?.[1]
+  if (token === undefined) throw new Refused('token_unknown')
+  return token
+}
+
+/**
+ * The caller of a route under `/todos/:username`, and their list.
+ * @param scope what the token must allow, where there are scopes
+ * @throws {Refused} as `Authentication` does; `scope_insufficient`, `origin_foreign`
+ */
+export async function requireListCaller(ctx: Context, deps: Deps, scope: string): Promise<ListCaller> {
+  const { authentication } = deps.services
+  if (deps.settings.authMode === 'none') requireOwnOrigin(ctx, deps.settings)
+  const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'api')
+  requireScope(caller, scope)
+  return authentication.listCaller(caller, String(ctx.params.username))
+}
+
+/**
+ * Where nobody signs in, nothing else keeps a web page out that somebody on this network looks at.
+ * @throws {Refused} `origin_foreign`
+ */
+export function requireOwnOrigin(ctx: Context, { publicUrl, corsOrigins }: Settings): void {
+  const origin = ctx.get('origin')
+  const isForeign = ['cross-site', 'same-site'].includes(ctx.get('sec-fetch-site'))
+  const isKnown = (origin === '' && !isForeign) || origin === publicUrl || corsOrigins.includes(origin)
+  if (!isKnown || !isOwnHost(ctx, publicUrl)) throw new Refused('origin_foreign')
+}
