@@ -30,7 +30,7 @@ export const acts: { readonly [name: string]: Act } = {
           email: sealed.open?.email ?? null,
           role: admin ? 'operator' : 'user',
           state: active ? 'active' : 'revoked',
-          todos: state.todos.countBy('user', id),
+          todos: state.todos.countBy('open', id),
           since: createdAt,
           id,
         }))

@@ -12,6 +12,7 @@ import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
+import { itemRoutes } from './items.ts'
 import { keyRoutes } from './keys.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
@@ -51,6 +52,7 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
 
 const sitemap = (deps: Deps): readonly Place[] => [
   { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
+  { router: itemRoutes(deps), surface: 'api', isShared: true },
   { router: healthRoutes(deps), surface: 'api' },
   { router: pluginRoutes(deps), surface: 'api', isShared: true },
   { router: legalRoutes(deps), surface: 'page', isShared: true },
@@ -236,8 +238,16 @@ const securityHeaders = ({ settings }: Deps): Middleware =>
 function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
   const allow = cors({
     origin: (ctx) => (settings.corsOrigins.includes(ctx.get('origin')) ? ctx.get('origin') : ''),
-    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
-    exposeHeaders: ['X-Request-Id', 'WWW-Authenticate', 'Retry-After', 'RateLimit', 'RateLimit-Policy'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    exposeHeaders: [
+      'X-Request-Id',
+      'ETag',
+      'Location',
+      'WWW-Authenticate',
+      'Retry-After',
+      'RateLimit',
+      'RateLimit-Policy',
+    ],
     maxAge: 600,
     // ChatGPT's page may ask a Daybook on the same machine or network.
     privateNetworkAccess: true,

@@ -4,6 +4,9 @@ import type { Context } from 'koa'
 import type { Provenance } from '../service/caller.ts'
 import type { Meter } from '../service/limits.ts'
 
+/** An id of the caller's own making: visible ASCII, kept exactly. */
+export const isConversation = (text: string): boolean => text.length <= 256 && /^[\x21-\x7e]+$/.test(text)
+
 /** What the limits said during each request. */
 const meters = new WeakMap<Context, Meter>()
 
@@ -21,7 +24,7 @@ export function provenance(ctx: Context, client?: string): Provenance {
     via: {
       request: ctx.response.get('X-Request-Id'),
       ...(client === undefined ? {} : { client }),
-      ...(/^[\w.-]{1,128}$/.test(conversation) ? { conversation } : {}),
+      ...(isConversation(conversation) ? { conversation } : {}),
     },
     trace: { ip: ctx.request.ip, ...(agent === '' ? {} : { agent }) },
     meter: meterOf(ctx),

@@ -65,6 +65,16 @@ export function jsonObject(ctx: Context): { readonly [member: string]: unknown }
   return body as { readonly [member: string]: unknown }
 }
 
+/** The body, if it has no member but these. @throws {Refused} `member_unknown`, with its name */
+export function onlyMembers(
+  body: { readonly [member: string]: unknown },
+  names: readonly string[],
+): { readonly [member: string]: unknown } {
+  const unknown = Object.keys(body).find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new Refused('member_unknown', `There is no member "${printable(unknown)}" here.`)
+  return body
+}
+
 /** A string, or a sign that opens, closes or parts, in JSON that is known to be well-formed. */
 const JSON_PARTS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g
 

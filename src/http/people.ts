@@ -4,7 +4,7 @@ import type { Context } from 'koa'
 import type { State } from '../domain/domain.ts'
 import { signIn, signOut } from '../domain/sessions.ts'
 import type { Reason } from '../domain/shape.ts'
-import { openTodos } from '../domain/todos.ts'
+import { itemOf, openInOrder } from '../domain/todos.ts'
 import { findUser, isEmail, isUsername, passwordName, registerUser, usernameOf } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
 import type { Caller as Acting, Ledger } from '../ledger/ledger.ts'
@@ -43,7 +43,8 @@ const [ON_A_PAGE, CHARACTERS_ON_A_PAGE] = [100, 50_000]
 function todosOnPage(state: State, user: string, from: number): string[] {
   const texts: string[] = []
   let characters = 0
-  for (const { text } of openTodos(state, user, from)) {
+  for (const row of openInOrder(state, user).slice(from)) {
+    const text = itemOf(row).todo
     characters += text.length
     if (texts.push(text) === ON_A_PAGE || characters > CHARACTERS_ON_A_PAGE) break
   }
@@ -73,7 +74,7 @@ function addHome(router: Router, deps: Deps): void {
     if (visitor === undefined) return sendPage(ctx, homePage({ ...settings, canSignUp: canSignUp(deps) }))
     const [username, count] = await ledger.read((state) => [
       usernameOf(state, visitor.user.id),
-      state.todos.countBy('user', visitor.user.id),
+      state.todos.countBy('open', visitor.user.id),
     ])
     const asked = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
     const from = asked < count ? asked : 0

@@ -294,13 +294,13 @@ export class Ledger {
     })
   }
 
-  #seal({ actor, via, trace }: Caller, { type, data, personal }: Fact, now: number, before: Head): Sealed {
+  #seal({ actor, via, trace: from }: Caller, { type, data, personal }: Fact, now: number, before: Head): Sealed {
     const seq = before.seq + 1
-    const text = { ...personal, ...trace }
-    const isSealed = Object.keys(text).length > 0
-    const sealed = isSealed ? this.#book.vault.seal(text, { seq, type, owner: ownerOf(data, actor) }) : undefined
-    const at = new Date(now).toISOString()
-    const { line, hash } = chainLine({ seq, id: newId(now), at, type, actor, via, data, sealed, prev: before.hash })
+    const [id, owner] = [newId(now), ownerOf(data, actor)]
+    const seal = (member: 'sealed' | 'trace', text: object = {}): string | undefined =>
+      Object.keys(text).length > 0 ? this.#book.vault.seal(text, { id, member, owner }) : undefined
+    const [sealed, trace, at] = [seal('sealed', personal), seal('trace', from), new Date(now).toISOString()]
+    const { line, hash } = chainLine({ seq, id, at, type, actor, via, data, sealed, trace, prev: before.hash })
     return { line, tip: { seq, hash } }
   }
 

@@ -3,13 +3,19 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { Authentication } from './authentication.ts'
 import { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
+import { Todos } from './todos.ts'
 
 export type Services = {
   readonly limits: Limits
   readonly authentication: Authentication
+  readonly todos: Todos
 }
 
 export function createServices(ledger: Ledger, policy: Policy): Services {
   const limits = new Limits(policy.limits)
-  return { limits, authentication: new Authentication(ledger, limits, policy) }
+  return {
+    limits,
+    authentication: new Authentication(ledger, limits, policy),
+    todos: new Todos(ledger, limits, policy),
+  }
 }
