@@ -3,10 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
 import { newId } from '../ledger/ids.ts'
+import { BoundedMessage } from './body.ts'
 
 /** A server with Daybook's limits; `attach` makes it answer. */
 export const createHttpServer = (): Server => {
   const server = createServer({
+    IncomingMessage: BoundedMessage,
     requestTimeout: 15_000,
     headersTimeout: 10_000,
     connectionsCheckingInterval: 1000,
@@ -50,6 +52,8 @@ export function attach(server: Server, app: Koa, now: () => number): void {
     if (line.push({ req, res }) === 1) begin(line)
   }
   server.on('request', answer)
+  // Whoever reads the body lets it come.
+  server.on('checkContinue', answer)
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer)
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {

@@ -9,7 +9,7 @@ import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/ledger.ts'
 import { newKey } from '../ledger/vault.ts'
 import { requireCaller } from './doors.ts'
-import { jsonObject } from './parse.ts'
+import { jsonObject, onlyMembers } from './parse.ts'
 import type { Deps } from './settings.ts'
 
 /** ChatGPT takes at most 100,000 characters; a longer list is answered in parts. */
@@ -31,7 +31,9 @@ export function todoRoutes(deps: Deps): Router {
 
   router.post(path, async (ctx) => {
     const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
-    const { todo: text } = jsonObject(ctx)
+    const body = jsonObject(ctx)
+    onlyMembers(body, ['todo', 'username'])
+    const { todo: text } = body
     if (typeof text !== 'string') throw new Refused('todo_text_invalid')
     const wrong = textWrong(text)
     if (wrong !== undefined) throw new Refused(wrong)
@@ -50,7 +52,9 @@ export function todoRoutes(deps: Deps): Router {
   router.delete(path, async (ctx) => {
     const { owner, by, deciding, countsAs } = await requireCaller(ctx, deps, 'todos:write')
     await limits.take(ctx, 'write', countsAs)
-    const { todo_idx: index, todo: text } = jsonObject(ctx)
+    const body = jsonObject(ctx)
+    onlyMembers(body, ['todo_idx', 'todo', 'username'])
+    const { todo_idx: index, todo: text } = body
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')
     const item = await ledger.transact(
