@@ -41,13 +41,15 @@ export class BoundedMessage extends IncomingMessage {
   /** Node's HTTP parser hands over each piece of the body here. @returns whether more is wanted now */
   override push(piece: Buffer | null, encoding?: BufferEncoding): boolean {
     if (piece === null) return super.push(piece, encoding)
-    if (this.#isOverrun) return false
+    if (this.#isOverrun) return true
     this.#pieces++
     this.#bytes += piece.length
     if (this.#pieces <= FREE_PIECES + this.#bytes / BYTES_A_PIECE) return super.push(piece, encoding)
     this.#isOverrun = true
+    // Each piece costs time, too.
+    this.socket.pause()
     this.emit('overrun')
-    return false
+    return true
   }
 }
 
@@ -204,7 +206,7 @@ async function readBytes(ctx: Context, limit: number): Promise<Buffer> {
   return kept.subarray(0, length)
 }
 
-const isOverrun = (req: IncomingMessage): boolean => req instanceof BoundedMessage && req.isOverrun
+export const isOverrun = (req: IncomingMessage): boolean => req instanceof BoundedMessage && req.isOverrun
 
 /** Twice as large, or as large as it must be. */
 function grown(kept: Buffer, length: number, needed: number, limit: number): Buffer {

@@ -33,8 +33,10 @@ export async function authenticateClient(ctx: Context, deps: Deps, parameters: P
   const { limits } = deps
   if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   const basic = basicReadings(ctx.get('authorization'))
-  if (basic !== undefined && basic.length > 0 && parameters.has('client_secret'))
+  if (basic !== undefined && parameters.has('client_secret')) {
+    if (basic.length < 2) throw new Refused('client_unauthenticated')
     throw new Refused('request_malformed', 'The client must authenticate in one way only.')
+  }
   const named = parameters.get('client_id')
   const readings = basic ?? [{ id: named ?? '', secret: parameters.get('client_secret') ?? '' }]
   const asNamed = readings.filter(({ id }) => named === undefined || id === named)
