@@ -1,15 +1,6 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
 import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts'
-import {
-  type Actor,
-  type Decision,
-  type Fact,
-  type Reason,
-  type Recorded,
-  refuse,
-  type Trace,
-  type Via,
-} from '../domain/shape.ts'
+import { type Decision, type Fact, type Recorded, refuse } from '../domain/shape.ts'
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
 import type { Head } from './chain.ts'
 import { bookDirectory, clearRestored, proveWritable } from './directory.ts'
