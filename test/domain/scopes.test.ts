@@ -16,7 +16,8 @@ test('a scope in words', (t) => {
 })
 
 test('a scope includes what has no name that it lacks', (t) => {
-  for (const needed of ['todos:read', 'todos:write', 'todos:write todos:read']) t.true(includesScope(DEFAULT_SCOPE, needed))
+  for (const needed of ['todos:read', 'todos:write', 'todos:write todos:read'])
+    t.true(includesScope(DEFAULT_SCOPE, needed))
   t.true(includesScope('todos:read', 'todos:read'))
   for (const needed of ['todos:write', DEFAULT_SCOPE, 'todos', '']) t.false(includesScope('todos:read', needed), needed)
 })
