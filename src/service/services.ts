@@ -1,5 +1,6 @@
 /** The services, wired: what a person or a program can ask of Daybook, one file a capability. */
 import type { Ledger } from '../ledger/ledger.ts'
+import { Access } from './access.ts'
 import { Authentication } from './authentication.ts'
 import { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
@@ -9,6 +10,7 @@ export type Services = {
   readonly limits: Limits
   readonly authentication: Authentication
   readonly todos: Todos
+  readonly access: Access
 }
 
 export function createServices(ledger: Ledger, policy: Policy): Services {
@@ -17,5 +19,6 @@ export function createServices(ledger: Ledger, policy: Policy): Services {
     limits,
     authentication: new Authentication(ledger, limits, policy),
     todos: new Todos(ledger, limits, policy),
+    access: new Access(ledger, limits, policy),
   }
 }
