@@ -186,8 +186,7 @@ test('an event of somebody who was erased replays too, and says what is left wit
     t.true(isSentence(sentence), sentence)
     t.notRegex(sentence, /alice|milk|2026-12-01/)
     const { type } = event
-    if (type === 'UserRegistered' || type === 'ListOpened' || type.startsWith('Todo'))
-      t.regex(sentence, /erased/)
+    if (type === 'UserRegistered' || type === 'ListOpened' || type.startsWith('Todo')) t.regex(sentence, /erased/)
     else
       t.true(
         hasInOrder(
