@@ -1,6 +1,8 @@
 /** What domain tests stand on: a state that given facts have made, and decisions that are taken into it. */
 import { dropExpired, type Event, evolve, initial, type State } from '../../src/domain/domain.ts'
+import type { ListLimits } from '../../src/domain/edits.ts'
 import type { Actor, Decision, Fact, Recorded } from '../../src/domain/shape.ts'
+import { type Field, openInOrder, type Priority, textOf } from '../../src/domain/todos.ts'
 
 /** Noon, when every history begins. ms since 1970. */
 export const NOON = Date.UTC(2026, 10, 20, 12)
@@ -43,7 +45,8 @@ export class History {
     const { erased } = this
     const seq = this.events.length + 1
     const { type, data, personal } = fact as { personal?: object } & Event
-    const owner = (data as { user?: string }).user ?? 'anonymous'
+    const { owner: of, user } = data as { owner?: string; user?: string }
+    const owner = of ?? user ?? 'anonymous'
     const sealed = {
       get open() {
         return erased.has(owner) ? undefined : personal
@@ -65,6 +68,22 @@ export const registered = (user: string, username = user, email?: string): Event
   data: { user, admin: false },
   personal: email === undefined ? { username } : { username, email },
 })
+
+/** Limits that no test meets by accident. */
+export const AMPLE: ListLimits = { open: 1000, size: 1e9, sizeOfAll: 1e9 }
+
+type Texts = { readonly text: string; readonly notes?: string; readonly due?: string }
+
+/** A to-do was added to the end of that list. */
+export const todoAdded = (owner: string, todo: string, texts: Texts, priority: Priority | null = null): Event => ({
+  type: 'TodoAdded',
+  data: { todo, owner, priority, fields: Object.keys(texts) as Field[] },
+  personal: texts,
+})
+
+/** The texts of the open to-dos of a list, in order; '' for one that cannot be read any more. */
+export const openTexts = ({ state }: History, owner: string): string[] =>
+  openInOrder(state, owner).map(([, todo]) => textOf(todo, 'text') ?? '')
 
 export const CALLBACK = 'https://chat.openai.com/aip/plugin-1/oauth/callback'
 
