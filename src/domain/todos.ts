@@ -210,12 +210,18 @@ const elsewhere = ({ actor, data }: Recorded<TodoEvent>, word: string, names: Na
 
 type Changed = Recorded<Extract<TodoEvent, { type: 'TodoChanged' }>>
 
+const NAMES: { readonly [F in Field]: string } = { text: 'text', notes: 'notes', due: 'due date' }
+
 /** What was changed, in words. */
 function changesOf({ data, sealed: { open } }: Changed): string {
   const said = [
-    ...data.fields.map((field) => (field === 'notes' ? 'its notes' : `its ${field} to ${quotedValue(field, open)}`)),
+    ...data.fields.map((field) =>
+      field === 'notes' ? 'its notes' : `its ${NAMES[field]} to ${quotedValue(field, open)}`,
+    ),
     ...(data.priority === undefined || data.priority === null ? [] : [`its priority to ${data.priority}`]),
-    ...[...data.cleared, ...(data.priority === null ? ['priority'] : [])].map((field) => `its ${field} to nothing`),
+    ...[...data.cleared.map((field) => NAMES[field]), ...(data.priority === null ? ['priority'] : [])].map(
+      (name) => `its ${name} to nothing`,
+    ),
   ]
   return said.join(' and ')
 }
@@ -230,7 +236,7 @@ const due = (open: Texts | undefined): string => (open?.due === undefined ? '' :
 
 export const says: Says<TodoEvent> = {
   TodoAdded: (event, names) =>
-    `added ${quoted(event.sealed.open?.text)}${due(event.sealed.open)}${elsewhere(event, 'to', names)}`,
+    `added ${quoted(event.sealed.open?.text)}${elsewhere(event, 'to', names)}${due(event.sealed.open)}`,
   TodoChanged: (event, names) =>
     `changed ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}: ${changesOf(event)}`,
   TodoCompleted: (event, names) => `completed ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}`,

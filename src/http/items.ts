@@ -13,6 +13,8 @@ type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
 
 const PATH = '/todos/:username/items'
 const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes', 'username']
+/** A merge patch (RFC 7396), by its own name or as JSON. */
+const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
 
 export function itemRoutes(deps: Deps): Router {
@@ -56,7 +58,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
-    const body = onlyMembers(jsonObject(ctx), [...ITEM_MEMBERS, 'done'])
+    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
   })

@@ -48,6 +48,13 @@ export function clientAddress(socket: string | undefined, forwarded: string, tru
   return address
 }
 
+/** The longest Accept that is weighed: browsers send some 200 characters, and long ones take quadratic time. */
+const MAX_ACCEPT_LENGTH = 1024
+
+/** Would who asks rather read a page than JSON? */
+export const prefersPage = (ctx: Context): boolean =>
+  ctx.get('accept').length <= MAX_ACCEPT_LENGTH && ctx.accepts('json', 'html') === 'html'
+
 /** The host that a request names, as a URL has it; `undefined` where there is none, or it is none. */
 export function namedHost(ctx: Context): string | undefined {
   const url = `http://${ctx.get('host')}`
