@@ -53,7 +53,7 @@ export type Draft = Omit<Change, 'done'> & { readonly text: string }
 
 /** What finding takes, as callers write it. Absent members have defaults: open to-dos, in the person's order. */
 export type Query = {
-  /** Words that must all stand in the text or the notes: at most 20. */
+  /** Words that must all stand in the text or the notes: at most 20, and 200 characters. */
   readonly query?: string | undefined
   readonly state?: string | undefined
   /** Due before this date or time; without it. */
@@ -80,8 +80,8 @@ const MAX_LIMIT = 100
 const DEFAULT_LIMIT = 50
 /** ChatGPT takes at most 100,000 characters in an answer. */
 export const MAX_ANSWER_CHARACTERS = 90_000
-const MAX_QUERY_LENGTH = 1000
-/** Each word is looked for in every text of the list. */
+/** Each word is looked for in every text of the list, which may take time by their product. */
+const MAX_QUERY_LENGTH = 200
 const MAX_WORDS = 20
 
 type Decide<T> = (state: State, owner: string, now: number) => Decision<TodoEvent, T>
@@ -319,7 +319,8 @@ function searchOf(query: Query): Omit<Search, 'owner' | 'after'> {
   ] as const)
     if (value !== undefined && !isDue(value))
       throw new Refused('filter_invalid', `"${name}" must be a date (2026-12-01) or a date and time with offset.`)
-  if (text.length > MAX_QUERY_LENGTH) throw new Refused('filter_invalid', 'The query is too long.')
+  if (text.length > MAX_QUERY_LENGTH)
+    throw new Refused('filter_invalid', `A query has at most ${MAX_QUERY_LENGTH} characters.`)
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     throw new Refused('filter_invalid', `"limit" must be a whole number from 1 to ${MAX_LIMIT}.`)
   const words = new Set(text.toLowerCase().match(/\S+/g))
