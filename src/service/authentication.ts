@@ -139,9 +139,12 @@ function ownList(name: string, user: User): Owner {
   return { user: user.id }
 }
 
+const LIST_NAMES =
+  'A list is named by 1 to 64 letters, digits, dots, hyphens or underscores, and not "me". Use "global" for the common list.'
+
 /** Any valid name is a list of its own, and `global` is one of them. */
 function anyList(name: string): Owner {
-  if (!/^global$/i.test(name) && !isUsername(name)) throw new Refused('list_invalid')
+  if (!/^global$/i.test(name) && !isUsername(name)) throw new Refused('list_invalid', LIST_NAMES)
   return { list: name }
 }
 

@@ -259,7 +259,7 @@ export const refusals: Rows = {
   list_invalid: row(
     400,
     'invalid_username',
-    'A list is named by 1 to 64 letters, digits, dots, hyphens or underscores; "me" only where users sign in.',
+    'No user can have that name. Use "me" as the username: it always means the signed-in user.',
   ),
   list_foreign: row(
     403,
