@@ -19,6 +19,7 @@ import { metadataRoutes } from './oauth/metadata.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { clientAddress, meterOf } from './origin.ts'
+import { knowHome } from './pages/address.ts'
 import { sendPage } from './pages/layout.ts'
 import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
@@ -67,6 +68,7 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   const places = sitemap(deps)
   const placeOf = placeFinder(places)
   app.use(identifyAndLog(deps, trustedProxies))
+  app.use(knowHome(deps.settings.publicUrl))
   app.use(securityHeaders(deps))
   app.use(answerFailures(deps, placeOf))
   app.use(crossOrigin(deps, placeOf))
@@ -75,8 +77,11 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
-  app.on('error', (error: NodeJS.ErrnoException) => {
-    const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(error.code ?? '')
+  app.on('error', (error: NodeJS.ErrnoException | Refused) => {
+    if (error instanceof Refused) return deps.log.info({ reason: error.reason }, 'an answer was cut short')
+    const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'].includes(
+      String(error.code ?? ''),
+    )
     if (hasLeft) deps.log.debug({ code: error.code }, 'whoever asked has gone')
     else deps.log.error({ err: error }, 'a response failed')
   })
@@ -173,6 +178,8 @@ const answerFailures =
       await next()
       if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
+      // Nobody reads the answer any more, and what was read for it has stopped.
+      if (ctx.res.destroyed && error instanceof Error && error.name === 'AbortError') return void (ctx.body = '')
       if (!(error instanceof Refused)) return answerBug(ctx, surface, error, log)
       refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)
