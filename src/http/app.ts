@@ -79,9 +79,7 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   app.silent = true
   app.on('error', (error: NodeJS.ErrnoException | Refused) => {
     if (error instanceof Refused) return deps.log.info({ reason: error.reason }, 'an answer was cut short')
-    const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE', 'ABORT_ERR'].includes(
-      String(error.code ?? ''),
-    )
+    const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(error.code ?? '')
     if (hasLeft) deps.log.debug({ code: error.code }, 'whoever asked has gone')
     else deps.log.error({ err: error }, 'a response failed')
   })
@@ -179,7 +177,10 @@ const answerFailures =
       if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
       // Nobody reads the answer any more, and what was read for it has stopped.
-      if (ctx.res.destroyed && error instanceof Error && error.name === 'AbortError') return void (ctx.body = '')
+      if (ctx.res.destroyed && error instanceof Error && error.name === 'AbortError') {
+        ctx.body = ''
+        return
+      }
       if (!(error instanceof Refused)) return answerBug(ctx, surface, error, log)
       refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)
