@@ -2,10 +2,11 @@
 import { createReadStream } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { ownerId } from '../domain/lists.ts'
 import { FilterMalformed, parseFilter } from '../domain/search.ts'
-import { openTodos } from '../domain/todos.ts'
+import type { Item } from '../domain/todos.ts'
 import { findUser } from '../domain/users.ts'
-import { listAt, recordLook, searchOf } from '../ledger/audit.ts'
+import { type Listed, listAt, listedIn, recordLook } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, type ExportFormat } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { verifyExport } from '../ledger/proof.ts'
@@ -21,6 +22,7 @@ import {
   type Line,
   NOT_RECORDED,
   optionalTextOf,
+  type Row,
   type Tools,
   textOf,
   whileTelling,
@@ -99,19 +101,18 @@ export const acts: { readonly [name: string]: Act } = {
   async *'audit state'(ledger, input, by) {
     const [name, at] = [textOf(input, 'user'), countOf(input, 'at')]
     if (at > ledger.head.seq) throw new InputError(`there is no event ${at}: the book ends at ${ledger.head.seq}`)
-    const user = await ledger.read((state) => findUser(state, name)?.id)
-    if (user === undefined) throw new Refused('user_unknown')
-    const search = searchOf(ledger, `user:${user} type:TodoAdded type:TodoDeleted`)
-    const then = await listAt(ledger, search, user, at)
-    const now = await ledger.read((state) => [...openTodos(state, user)])
-    const placeNow = new Map(now.map(({ id }, place) => [id, place]))
-    const wasThen = new Set(then.map(({ id }) => id))
-    for (const [place, { id, text }] of then.entries())
-      yield { row: { idx: place, idx_now: placeNow.get(id) ?? null, todo: text, id } }
-    for (const [place, { id, text }] of now.entries())
-      if (!wasThen.has(id)) yield { row: { idx: null, idx_now: place, todo: text, id } }
+    const owner = await ledger.read((state) => findUser(state, name)?.id ?? ownerId(state, { list: name }))
+    if (owner === undefined) throw new Refused('user_unknown')
+    const then = await listAt(ledger, owner, at)
+    const now = new Map(
+      (await ledger.read((state) => listedIn(state, owner))).map((listed) => [listed.item.id, listed]),
+    )
+    for (const { idx, item } of then) yield { row: stateRow(item, { idx, item }, now.get(item.id)) }
+    const before = new Set(then.map(({ item }) => item.id))
+    for (const listed of now.values())
+      if (!before.has(listed.item.id)) yield { row: stateRow(listed.item, undefined, listed) }
     yield { say: `The list of ${name} after event ${at}, and where each to-do stands now.` }
-    if (!(await recordLook(ledger, by, 'state', `user:${user} seq:..${at}`))) yield NOT_RECORDED
+    if (!(await recordLook(ledger, by, 'state', `owner:${owner} seq:..${at}`))) yield NOT_RECORDED
   },
 
   async *'audit export'(ledger, input, by, signal) {
@@ -200,7 +201,7 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .requiredOption('--user <name>', 'whose list')
     .requiredOption('--at <seq>', 'after which event', wholeNumber)
     .action(({ user, at }: { user: string; at: number }) =>
-      run('audit state', { user, at }, ['idx', 'idx_now', 'todo']),
+      run('audit state', { user, at }, ['idx', 'state', 'idx_now', 'state_now', 'todo']),
     )
   filtered('export')
     .description('events on stdout, oldest first, as lines that anybody can check')
@@ -220,6 +221,18 @@ export function addCommands(program: Command, { run, settings }: Tools): void {
     .action((file: string | undefined, { expect }: { expect?: string }) =>
       file === undefined ? run('audit verify', { expect }) : verifyFile(file, expect),
     )
+}
+
+/** A to-do of a list as it stood, and as it stands now; what is `undefined` was not there. */
+function stateRow({ id }: Item, then: Listed | undefined, now: Listed | undefined): Row {
+  const { item } = then ?? now!
+  const stateOf = (listed: Listed | undefined): string | null =>
+    listed === undefined ? null : listed.item.done ? 'done' : 'open'
+  const { due, priority, notes } = item
+  return {
+    ...{ idx: then?.idx ?? null, state: stateOf(then), idx_now: now?.idx ?? null, state_now: stateOf(now) },
+    ...{ todo: item.todo, due, priority, notes, id },
+  }
 }
 
 /** Stands before a word that begins with a hyphen and is no option. */

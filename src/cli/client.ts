@@ -39,8 +39,8 @@ export const acts: { readonly [name: string]: Act } = {
     const waiting = await ledger.read((state) => waitingOf(state, client))
     yield { row: { ...summary(client, waiting), secret } }
     if (where !== undefined) yield { say: where }
-    for (const { uri, askedAt, sealed } of waiting) {
-      const from = sealed?.open?.ip === undefined ? '' : ` from ${sealed.open.ip}`
+    for (const { uri, askedAt, trace } of waiting) {
+      const from = trace?.open?.ip === undefined ? '' : ` from ${trace.open.ip}`
       const allow = `${COMMAND} client allow ${client.id} '${uri}'`
       yield {
         say: `Asked for at ${askedAt}${from}. Anybody can ask: allow it if ChatGPT shows you just this:\n  ${allow}`,

@@ -55,7 +55,7 @@ export type Waiting = {
   /** ms since 1970 */
   readonly expiresAt: number
   /** From where it was asked for. */
-  readonly sealed: Sealed<Trace> | undefined
+  readonly trace: Sealed<Trace> | undefined
 }
 export type Clients = {
   readonly clients: Table<Client, 'clientId'>
@@ -89,8 +89,8 @@ export const on: On<Clients, ClientEvent | ExpiredDropped> = {
   ClientIdChanged: (rows, { data }) => change(rows, data.client, () => ({ clientId: data.clientId })),
   ClientSecretRotated: (rows, { data: { client, secret, secretFrom } }) =>
     change(rows, client, () => ({ secret, secretFrom })),
-  RedirectUriRequested: ({ waiting }, { at, sealed, data }) =>
-    waiting.set(waitingKey(data), { ...data, askedAt: at, sealed }),
+  RedirectUriRequested: ({ waiting }, { at, trace, data }) =>
+    waiting.set(waitingKey(data), { ...data, askedAt: at, trace }),
   RedirectUriAllowed(rows, { data: { client, uri, from } }) {
     rows.waiting.delete(waitingKey({ client, uri }))
     change(rows, client, ({ redirects }) => ({

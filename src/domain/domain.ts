@@ -6,6 +6,7 @@ import * as consents from './consents.ts'
 import * as grants from './grants.ts'
 import * as keys from './keys.ts'
 import * as lists from './lists.ts'
+import * as outcomes from './outcomes.ts'
 import * as service from './service.ts'
 import * as sessions from './sessions.ts'
 import { accept, type Decision, type Names, type Recorded } from './shape.ts'
@@ -26,8 +27,9 @@ export type Event =
   | service.ServiceEvent
   | lists.ListEvent
   | todos.TodoEvent
+  | outcomes.OutcomeEvent
 
-const rooms = [book, users, clients, sessions, consents, approvals, grants, keys, service, lists, todos]
+const rooms = [book, users, clients, sessions, consents, approvals, grants, keys, service, lists, todos, outcomes]
 
 /** Everything that is known: the rows of every room. */
 export type State = users.Users &
@@ -39,7 +41,8 @@ export type State = users.Users &
   keys.Keys &
   service.Services &
   lists.Lists &
-  todos.Todos
+  todos.Todos &
+  outcomes.Outcomes
 
 const says = {
   ...book.says,
@@ -53,6 +56,7 @@ const says = {
   ...service.says,
   ...lists.says,
   ...todos.says,
+  ...outcomes.says,
 } satisfies { [T in Event['type']]: unknown }
 
 /** A state in which nothing has happened. */
@@ -67,6 +71,7 @@ export const initial = (sight = new Sight()): State => ({
   ...service.tables(sight),
   ...lists.tables(sight),
   ...todos.tables(sight),
+  ...outcomes.tables(sight),
 })
 
 type Handlers = { readonly [type in string]?: (state: State, event: Recorded<Event>) => void }
@@ -85,9 +90,9 @@ const MOST_AT_ONCE = 10_000
  * gives the same rows whatever the clock did. Gives whether there is more to let go of.
  */
 export function dropExpired(state: State, now: number): Decision<Event, boolean> {
-  const { waiting, sessions, consents, approvals, grants, codes, tokens } = state
+  const { waiting, sessions, consents, approvals, grants, codes, tokens, todos, outcomes } = state
   const due = new Map<number, number>()
-  for (const table of [waiting, sessions, consents, approvals, grants, codes, tokens])
+  for (const table of [waiting, sessions, consents, approvals, grants, codes, tokens, todos, outcomes])
     for (const minute of table.valuesOf('minute')) {
       const ends = (Number(minute) + 1) * 60_000
       if (ends <= now) due.set(ends, (due.get(ends) ?? 0) + table.countBy('minute', minute))

@@ -1,13 +1,12 @@
 /** Lists: whose to-dos a path names. A user's own; or, where nobody signs in, any name, each a list of its own. */
-import { accept, type Decision, type On, refuse, type Says, type Sealed } from './shape.ts'
+import { accept, type Decision, type Fact, type On, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
-import { addTodo, type Most, type TodoEvent, type Todos } from './todos.ts'
 import { eraseUser, type UserEvent, type Users, userKeyName } from './users.ts'
 
-/** In the events of its to-dos a list stands where a user would. Its name may be somebody's, so it is personal. */
+/** `owner` is the id of the list: in the events of its to-dos it stands where a user's id would. Names are personal. */
 export type ListEvent =
-  | { type: 'ListOpened'; data: { user: string }; personal: { name: string } }
-  | { type: 'ListErased'; data: { user: string } }
+  | { type: 'ListOpened'; data: { owner: string }; personal: { name: string } }
+  | { type: 'ListErased'; data: { owner: string } }
 
 type List = { readonly sealed: Sealed<{ name: string }>; readonly createdAt: string }
 export type Lists = { readonly lists: Table<List, 'name'> }
@@ -17,20 +16,20 @@ export const tables = (sight: Sight): Lists => ({
 })
 
 export const on: On<Lists, ListEvent> = {
-  ListOpened: ({ lists }, { at, sealed, data }) => lists.set(data.user, { sealed, createdAt: at }),
-  ListErased: ({ lists }, { data }) => lists.delete(data.user),
+  ListOpened: ({ lists }, { at, sealed, data }) => lists.set(data.owner, { sealed, createdAt: at }),
+  ListErased: ({ lists }, { data }) => lists.delete(data.owner),
 }
 
 export const says: Says<ListEvent> = {
   ListOpened: ({ sealed }) =>
     sealed.open === undefined ? 'began a list that has been erased' : `began the list “${sealed.open.name}”`,
-  ListErased: ({ data }) => `erased the list ${data.user}: nobody can read what was on it any more`,
+  ListErased: ({ data }) => `erased the list ${data.owner}: nobody can read what was on it any more`,
 }
 
 /** Whose to-dos: a user's by id, or a list's by name, in any case. */
 export type Owner = { readonly user: string } | { readonly list: string }
 
-/** Under which id the to-dos stand; `undefined` for a list that nobody has written to yet. */
+/** The id under which the to-dos stand; `undefined` for a list that nobody has written to yet. */
 export const ownerId = ({ lists }: Lists, owner: Owner): string | undefined =>
   'user' in owner ? owner.user : lists.keysBy('name', owner.list.toLowerCase())[0]
 
@@ -39,9 +38,9 @@ export const listNameOf = ({ lists }: Lists, id: string): string | undefined => 
 
 /** Takes away a list's key and rows, as `eraseUser` does a user's. Refuses `user_unknown`. */
 export function eraseList(rows: Lists, name: string): Decision<ListEvent> {
-  const user = ownerId(rows, { list: name.trim() })
-  if (user === undefined) return refuse('user_unknown')
-  return accept([{ type: 'ListErased', data: { user } }], undefined, { [userKeyName(user)]: undefined })
+  const owner = ownerId(rows, { list: name.trim() })
+  if (owner === undefined) return refuse('user_unknown')
+  return accept([{ type: 'ListErased', data: { owner } }], undefined, { [userKeyName(owner)]: undefined })
 }
 
 /**
@@ -59,22 +58,24 @@ export function eraseNamed(rows: Lists & Users, name: string): Decision<ListEven
 /** How many lists there may be where anybody may begin one. */
 const MAX_LISTS = 10_000
 
-type Add = { owner: Owner; todo: string; text: string; most: Most; list: { id: string; key: string } }
-
 /**
- * Adds to a list, and begins it first where it is not there: `list` is what it is then.
- * Refuses `lists_too_many`, and as `addTodo` does.
+ * Takes a decision on a list. One that nobody has written to yet begins with it, unless it refuses.
+ * @param begin a fresh id and sealing key, called only where a list begins
+ * Refuses `lists_too_many`, and as the decision does.
  */
-export function addTo(rows: Lists & Todos, input: Add): Decision<ListEvent | TodoEvent, number> {
-  const { owner, list, ...todo } = input
-  const id = ownerId(rows, owner)
-  if (id !== undefined) return addTodo(rows, { ...todo, user: id })
+export function inList<F extends Fact, T>(
+  rows: Lists,
+  owner: Owner,
+  begin: () => { readonly id: string; readonly key: string },
+  decide: (owner: string) => Decision<F, T>,
+): Decision<ListEvent | F, T> {
+  const known = ownerId(rows, owner)
+  if (known !== undefined || 'user' in owner) return decide(known ?? '')
   if (rows.lists.size >= MAX_LISTS) return refuse('lists_too_many')
-  const added = addTodo(rows, { ...todo, user: list.id })
-  if (added.refusal !== undefined) return added
-  const name = 'list' in owner ? owner.list : owner.user
-  const opened: ListEvent = { type: 'ListOpened', data: { user: list.id }, personal: { name } }
-  return accept<ListEvent | TodoEvent, number>([opened, ...added.facts], added.result, {
-    [userKeyName(list.id)]: list.key,
-  })
+  const { id, key } = begin()
+  const decision = decide(id)
+  if (decision.refusal !== undefined) return decision
+  const opened: ListEvent = { type: 'ListOpened', data: { owner: id }, personal: { name: owner.list } }
+  const keeps = { ...decision.keeps, [userKeyName(id)]: key }
+  return accept<ListEvent | F, T>([opened, ...decision.facts], decision.result, keeps)
 }

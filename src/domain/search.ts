@@ -7,7 +7,10 @@ const KINDS = {
   type: 'an event type, as in type:TokenIssued',
   actor: 'who did it, as in actor:alice',
   user: 'a user who did it or whom it is about, as in user:alice',
+  owner: 'whose list it is about, as in owner:alice',
   client: 'an app, as in client:chatgpt',
+  conversation: 'a conversation of the app, as in conversation:3f1c9a52',
+  tool: 'an MCP tool, as in tool:add_todos',
   ip: 'an IP address, as in ip:203.0.113.7',
   request: 'a request id, as in request:01M7XSABGXEAEZT0QGFNBQ2RAK',
   since: 'a duration (90s, 15m, 2h, 30d), a day or a time in UTC, as in since:2h or since:2026-11-01T10:30',
@@ -25,6 +28,9 @@ export type Term = {
   readonly to: number
 }
 
+/** The longest filter that is read, in characters. */
+const MAX_FILTER_LENGTH = 2000
+
 /** A filter that cannot be read; the message says why. */
 export class FilterMalformed extends Error {
   override name = 'FilterMalformed'
@@ -36,6 +42,8 @@ export class FilterMalformed extends Error {
  * @throws {FilterMalformed}
  */
 export function parseFilter(text: string, now: number): Term[] {
+  if (text.length > MAX_FILTER_LENGTH)
+    throw new FilterMalformed(`a filter has at most ${MAX_FILTER_LENGTH.toLocaleString('en')} characters`)
   const words = text.match(/-?(?:[a-z]+:)?"[^"]*"|[^\s"]+|"/gi) ?? []
   return words.map((word) => parseTerm(word, now))
 }
@@ -78,7 +86,10 @@ const read: { readonly [K in keyof typeof KINDS]: (text: string, now: number) =>
   },
   actor: name,
   user: name,
+  owner: name,
   client: name,
+  conversation: name,
+  tool: (text) => (/^\w{1,64}$/.test(text) ? { value: text.toLowerCase() } : undefined),
   ip: (text) => (/^[\da-f:.]{2,45}$/i.test(text) ? { value: text.toLowerCase() } : undefined),
   request: (text) => (/^[\dA-Z]{26}$/i.test(text) ? { value: text.toUpperCase() } : undefined),
   since(text, now) {
@@ -128,12 +139,15 @@ export type Summary = {
   readonly actors: readonly string[]
   readonly users: readonly string[]
   readonly clients: readonly string[]
+  readonly conversations: readonly string[]
+  readonly tools: readonly string[]
 }
 
 export function summarize(events: Iterable<Recorded<Event>>): Summary {
   let [from, to] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
   const types: { [type: string]: number } = {}
   const [actors, users, clients] = [new Set<string>(), new Set<string>(), new Set<string>()]
+  const [conversations, tools] = [new Set<string>(), new Set<string>()]
   for (const event of events) {
     const at = Date.parse(event.at)
     ;[from, to] = [Math.min(from, at), Math.max(to, at)]
@@ -141,14 +155,18 @@ export function summarize(events: Iterable<Recorded<Event>>): Summary {
     actors.add(actorKey(event.actor))
     for (const user of usersOf(event)) users.add(user)
     for (const client of clientsOf(event)) clients.add(client)
+    if (event.via.conversation !== undefined) conversations.add(event.via.conversation)
+    if (event.via.tool !== undefined) tools.add(event.via.tool)
   }
-  return { from, to, types, actors: [...actors], users: [...users], clients: [...clients] }
+  const who = { actors: [...actors], users: [...users], clients: [...clients] }
+  return { from, to, types, ...who, conversations: [...conversations], tools: [...tools] }
 }
 
 const actorKey = ({ kind, id }: Actor): string => `${kind} ${id}`
-/** The users who did it or whom it is about. */
+/** The users who did it or whom it is about, and the owner of the list. */
 export const usersOf = ({ actor, data }: Recorded<Event>): string[] => [
   ...('user' in data && typeof data.user === 'string' ? [data.user] : []),
+  ...('owner' in data ? [data.owner] : []),
   ...(actor.kind === 'user' ? [actor.id] : []),
 ]
 const clientsOf = ({ actor, via, data }: Recorded<Event>): string[] => [
@@ -207,12 +225,13 @@ const ACTOR_KINDS = ['user', 'client', 'operator', 'system', 'anonymous']
 
 function resolveNames(one: Term, resolve: Resolve): Term {
   const { kind, value } = one
-  if (kind !== 'user' && kind !== 'client' && kind !== 'actor') return one
+  if (kind !== 'user' && kind !== 'owner' && kind !== 'client' && kind !== 'actor') return one
   const isKind = kind === 'actor' && ACTOR_KINDS.includes(value.toLowerCase())
   const isHouse = kind === 'actor' && ['cli', 'daybook'].includes(value.toLowerCase())
   if (isKind || isHouse) return { ...one, value: value.toLowerCase() }
   const id =
-    (kind === 'client' ? undefined : resolve.user(value)) ?? (kind === 'user' ? undefined : resolve.client(value))
+    (kind === 'client' ? undefined : resolve.user(value)) ??
+    (kind === 'user' || kind === 'owner' ? undefined : resolve.client(value))
   if (id === undefined)
     throw new FilterMalformed(
       `${kind}:${value}: there is no ${kind === 'actor' ? 'user or client' : kind} of that name`,
@@ -235,6 +254,18 @@ function checkOf({ kind, value, from, to }: Term): Check {
         ofEvent: (event) => usersOf(event).includes(value),
         ofSummary: ({ users }) => users.includes(value),
       }
+    case 'owner':
+      return {
+        ofEvent: ({ data }) => 'owner' in data && data.owner === value,
+        ofSummary: ({ users }) => users.includes(value),
+      }
+    case 'conversation':
+      return {
+        ofEvent: ({ via }) => via.conversation === value,
+        ofSummary: ({ conversations }) => conversations.includes(value),
+      }
+    case 'tool':
+      return { ofEvent: ({ via }) => via.tool === value, ofSummary: ({ tools }) => tools.includes(value) }
     case 'client':
       return {
         ofEvent: (event) => clientsOf(event).includes(value),
@@ -256,7 +287,7 @@ function checkOf({ kind, value, from, to }: Term): Check {
       }
     }
     case 'ip':
-      return { ofEvent: ({ sealed }) => sealed?.open?.ip?.toLowerCase() === value }
+      return { ofEvent: ({ trace }) => trace?.open?.ip?.toLowerCase() === value }
     case 'text':
       return { ofEvent: (event, tell) => tell(event).toLowerCase().includes(value) }
   }
@@ -269,7 +300,8 @@ const ulidTime = (id: string): number =>
 function canonicalTerm({ kind, isNegated, value, from, to }: Term): string {
   const time = (ms: number): string => new Date(ms).toISOString()
   const said = {
-    ...{ type: value, actor: value, user: value, client: value, request: value, ip: '*', text: '*' },
+    ...{ type: value, actor: value, user: value, owner: value, client: value, request: value, ip: '*', text: '*' },
+    ...{ conversation: value, tool: value },
     since: kind === 'since' ? time(from) : '',
     until: kind === 'until' ? time(to) : '',
     seq: `${from}..${to === Number.MAX_SAFE_INTEGER ? '' : to}`,

@@ -16,7 +16,7 @@ export type Session = {
   readonly createdAt: string
   /** Where it began in the book: which is the oldest, whatever the clock did. */
   readonly seq: number
-  readonly sealed: Sealed<Trace> | undefined
+  readonly trace: Sealed<Trace> | undefined
 }
 export type Sessions = { readonly sessions: Table<Session, 'user' | 'minute'> }
 
@@ -29,9 +29,9 @@ export const tables = (sight: Sight): Sessions => ({
 
 type Ends = Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }> | ExpiredDropped
 export const on: On<Sessions, SessionEvent | Ends> = {
-  SignedIn({ sessions }, { seq, at, sealed, data: { user, session, expiresAt, replaces } }) {
+  SignedIn({ sessions }, { seq, at, trace, data: { user, session, expiresAt, replaces } }) {
     if (replaces !== null) sessions.delete(replaces)
-    sessions.set(session, { user, expiresAt, createdAt: at, seq, sealed })
+    sessions.set(session, { user, expiresAt, createdAt: at, seq, trace })
   },
   SignInFailed: () => {},
   SignedOut: ({ sessions }, { data }) => sessions.delete(data.session),

@@ -37,9 +37,11 @@ export type Recorded<F extends Fact> = F extends Fact
       readonly actor: Actor
       readonly via: Via
       readonly data: F['data']
+      /** Where it came from, sealed apart from the personal text, which rows keep and this they do not. */
+      readonly trace?: Sealed<Trace>
     } & (F extends { readonly personal: infer P extends object }
-      ? { readonly sealed: Sealed<P & Trace> }
-      : { readonly sealed?: Sealed<Trace> })
+      ? { readonly sealed: Sealed<P> }
+      : { readonly sealed?: undefined })
   : never
 
 /** Changes to the vault that belong to a decision: a name and its new value, `undefined` to delete it. */

@@ -69,6 +69,12 @@ export class Table<V extends object, I extends string = never> {
     return this.#sizes.get(`${index}\0${value}`) ?? 0
   }
 
+  /** What one row takes. */
+  sizeOf(key: string): number {
+    const row = this.get(key)
+    return row === undefined ? 0 : this.#sizeOf(row)
+  }
+
   /** What all rows take. Counts as having met whatever is unwritten. */
   get totalSize(): number {
     this.#meetAll()

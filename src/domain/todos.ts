@@ -1,108 +1,248 @@
-/** To-dos: each user's list, in the order in which it was written. */
+/** To-dos: each owner's list, in the order that the person gave it. What was deleted can be undone for a while. */
+import type { ExpiredDropped } from './book.ts'
 import type { ListEvent } from './lists.ts'
-import { accept, type Decision, type Names, type On, type Recorded, refuse, type Says, type Sealed } from './shape.ts'
-import { type Sight, Table } from './table.ts'
+import type { Names, On, Recorded, Says, Sealed } from './shape.ts'
+import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
 
+export type Priority = 1 | 2 | 3 | 4
+/** The personal texts of a to-do. */
+export type Field = 'text' | 'notes' | 'due'
+type Texts = { readonly [F in Field]?: string }
+/** How the text of a to-do begins, for the sentence about an event. */
+type Excerpt = { readonly excerpt: string }
+type Of = { readonly todo: string; readonly owner: string }
+
 export type TodoEvent =
-  | { type: 'TodoAdded'; data: { todo: string; user: string }; personal: { text: string } }
-  | { type: 'TodoDeleted'; data: { todo: string; user: string }; personal: { text: string } }
+  /** `fields`: which texts it carries. It stands last in its list. */
+  | { type: 'TodoAdded'; data: Of & { priority: Priority | null; fields: readonly Field[] }; personal: Texts }
+  /** `fields` have new texts, `cleared` have none any more; `priority` is absent where it stays. */
+  | {
+      type: 'TodoChanged'
+      data: Of & { fields: readonly Field[]; cleared: readonly Field[]; priority?: Priority | null }
+      personal: Texts & Excerpt
+    }
+  | { type: 'TodoCompleted'; data: Of; personal: Excerpt }
+  | { type: 'TodoReopened'; data: Of; personal: Excerpt }
+  /** `before`: the to-do that it stands before now; `null` for the end of the list. */
+  | { type: 'TodoMoved'; data: Of & { before: string | null }; personal: Excerpt }
+  /** Can be undone until `undoUntil`. `replaces`: those deleted earlier that can no longer be. */
+  | { type: 'TodoDeleted'; data: Of & { undoUntil: number; replaces: readonly string[] }; personal: Excerpt }
+  | { type: 'TodoUndeleted'; data: Of; personal: Excerpt }
+
+/** The event types of this room: what a list's history consists of. A test holds it against the union. */
+export const TODO_EVENTS = [
+  'TodoAdded',
+  'TodoChanged',
+  'TodoCompleted',
+  'TodoReopened',
+  'TodoMoved',
+  'TodoDeleted',
+  'TodoUndeleted',
+] as const satisfies readonly TodoEvent['type'][]
+
+/** Texts that came with one event, and which of them are still the current ones. */
+type Part = { readonly sealed: Sealed<Texts>; readonly fields: readonly Field[] }
 
 export type Todo = {
-  readonly user: string
-  /** Where it was added in the book: the order of the list, whatever the clock did. */
-  readonly seq: number
-  readonly sealed: Sealed<{ text: string }>
+  readonly owner: string
+  /** Its place in the list: a smaller one stands before. A safe integer, different in each row of a list. */
+  readonly rank: number
+  readonly parts: readonly Part[]
+  readonly priority: Priority | null
   readonly createdAt: string
+  readonly updatedAt: string
+  readonly doneAt: string | null
+  readonly deletedAt: string | null
+  /** ms since 1970: until then a deletion can be undone. */
+  readonly expiresAt: number | null
 }
-export type Todos = { readonly todos: Table<Todo, 'user'> }
+type Index = 'open' | 'owner' | 'bin' | 'minute'
+export type Todos = { readonly todos: Table<Todo, Index> }
 
-/** About what it takes in memory, sealed and opened: bytes. */
-const sizeOf = (todo: Todo): number => 2 * todo.sealed.size + 800
+/** About what a row takes in memory, its texts sealed and opened. bytes */
+const sizeOf = ({ parts }: Todo): number => parts.reduce((size, { sealed }) => size + 2 * sealed.size, 1100)
 
 export const tables = (sight: Sight): Todos => ({
-  todos: new Table<Todo, 'user'>(sight, { user: (todo) => todo.user }, sizeOf),
+  todos: new Table<Todo, Index>(
+    sight,
+    {
+      open: (todo) => (todo.doneAt === null && todo.deletedAt === null ? todo.owner : undefined),
+      owner: (todo) => (todo.deletedAt === null ? todo.owner : undefined),
+      bin: (todo) => (todo.deletedAt === null ? undefined : todo.owner),
+      minute: (todo) => (todo.expiresAt === null ? undefined : minuteOf(todo.expiresAt)),
+    },
+    sizeOf,
+  ),
 })
 
-type Ends = Extract<UserEvent, { type: 'UserErased' }> | Extract<ListEvent, { type: 'ListErased' }>
+/** The distance between the ranks of two neighbours in the log. */
+const STEP = 2 ** 20
+/** The end of a list at the time of an event: after everything that came before it. */
+const endAt = (seq: number): number => seq * STEP
+
+/** Puts a to-do before another one. Where no rank is left between two, all of the list get new ones, in their order. */
+function moveBefore(rows: Todos, id: string, before: string, seq: number): void {
+  const others = allInOrder(rows, rows.todos.get(id)?.owner ?? '').filter(([other]) => other !== id)
+  const i = others.findIndex(([other]) => other === before)
+  if (i < 0) return
+  const [low, high] = [others[i - 1]?.[1].rank ?? 0, others[i]![1].rank]
+  if (high - low > 1) {
+    change(rows, id, () => ({ rank: Math.floor((low + high) / 2) }))
+    return
+  }
+  const order = others.map(([other]) => other).toSpliced(i, 0, id)
+  const even = evenRanks(order.length, endAt(seq))
+  for (const [place, other] of order.entries()) change(rows, other, () => ({ rank: even[place]! }))
+}
+
+/** `count` ranks at equal distances, all before `end`. */
+export const evenRanks = (count: number, end: number): number[] =>
+  Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * end) / (count + 1)))
+
+const change = ({ todos }: Todos, id: string, to: (todo: Todo) => Partial<Todo>): void => {
+  const todo = todos.get(id)
+  if (todo !== undefined) todos.set(id, { ...todo, ...to(todo) })
+}
+
+/** The parts, with what a new one carries or clears taken out of those before. */
+function replaceParts(parts: readonly Part[], gone: readonly Field[], added: readonly Part[]): readonly Part[] {
+  const kept = parts.map((part) => ({ ...part, fields: part.fields.filter((field) => !gone.includes(field)) }))
+  return [...kept.filter(({ fields }) => fields.length > 0), ...added]
+}
+
+function dropAllOf({ todos }: Todos, owner: string): void {
+  todos.deleteBy('owner', owner)
+  todos.deleteBy('bin', owner)
+}
+
+type Ends = Extract<UserEvent, { type: 'UserErased' }> | Extract<ListEvent, { type: 'ListErased' }> | ExpiredDropped
 export const on: On<Todos, TodoEvent | Ends> = {
-  TodoAdded: ({ todos }, { seq, at, sealed, data: { todo, user } }) =>
-    todos.set(todo, { user, seq, sealed, createdAt: at }),
-  TodoDeleted: ({ todos }, { data }) => todos.delete(data.todo),
-  UserErased: ({ todos }, { data }) => todos.deleteBy('user', data.user),
-  ListErased: ({ todos }, { data }) => todos.deleteBy('user', data.user),
+  TodoAdded({ todos }, { seq, at, sealed, data: { todo, owner, priority, fields } }) {
+    const since = { createdAt: at, updatedAt: at, doneAt: null, deletedAt: null, expiresAt: null }
+    todos.set(todo, { owner, rank: endAt(seq), parts: [{ sealed, fields }], priority, ...since })
+  },
+  TodoChanged: (rows, { at, sealed, data: { todo, fields, cleared, priority } }) =>
+    change(rows, todo, ({ parts }) => ({
+      parts: replaceParts(parts, [...fields, ...cleared], fields.length === 0 ? [] : [{ sealed, fields }]),
+      ...(priority === undefined ? {} : { priority }),
+      updatedAt: at,
+    })),
+  TodoCompleted: (rows, { at, data }) => change(rows, data.todo, () => ({ doneAt: at, updatedAt: at })),
+  TodoReopened: (rows, { at, data }) => change(rows, data.todo, () => ({ doneAt: null, updatedAt: at })),
+  TodoMoved(rows, { seq, data }) {
+    if (data.before === null) change(rows, data.todo, () => ({ rank: endAt(seq) }))
+    else moveBefore(rows, data.todo, data.before, seq)
+  },
+  TodoDeleted(rows, { at, data }) {
+    for (const id of data.replaces) rows.todos.delete(id)
+    change(rows, data.todo, () => ({ deletedAt: at, expiresAt: data.undoUntil }))
+  },
+  TodoUndeleted: (rows, { data }) => change(rows, data.todo, () => ({ deletedAt: null, expiresAt: null })),
+  UserErased: (rows, { data }) => dropAllOf(rows, data.user),
+  ListErased: (rows, { data }) => dropAllOf(rows, data.owner),
+  ExpiredDropped({ todos }, { data }) {
+    for (const id of expiredKeys(todos, data.until)) todos.delete(id)
+  },
 }
 
-const quoted = (sealed: Sealed<{ text: string }>): string =>
-  sealed.open === undefined ? 'a to-do that has been erased' : `“${beginning(sealed.open.text)}”`
+type Row = readonly [id: string, todo: Todo]
+const byRank = ([a, { rank: of }]: Row, [b, { rank: than }]: Row): number => of - than || (a < b ? -1 : 1)
+const rowsBy = ({ todos }: Todos, index: Index, owner: string): Row[] =>
+  todos.keysBy(index, owner).map((id) => [id, todos.get(id)!] as const)
 
-/** A sentence tells how a long text begins; the event has all of it. */
-const beginning = (text: string): string => {
-  const signs = [...text.slice(0, 4 * MAX_TOLD)]
-  return signs.length <= MAX_TOLD ? text : `${signs.slice(0, MAX_TOLD).join('')}…`
+/** The open to-dos of a list, in its order. */
+export const openInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'open', owner).sort(byRank)
+/** Open ones and done ones, in order. */
+export const keptInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'owner', owner).sort(byRank)
+/** Deleted ones that can still be undone, in order. */
+export const deletedInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'bin', owner).sort(byRank)
+/** All that has a place in the list. */
+export const allInOrder = (rows: Todos, owner: string): Row[] =>
+  [...rowsBy(rows, 'owner', owner), ...rowsBy(rows, 'bin', owner)].sort(byRank)
+
+/** One of the texts; `null` where there is none, or its key is gone. */
+export function textOf({ parts }: Todo, field: Field): string | null {
+  const part = parts.find(({ fields }) => fields.includes(field))
+  return part?.sealed.open?.[field] ?? null
 }
-const MAX_TOLD = 80
+
+/** A to-do as callers see it. */
+export type Item = {
+  readonly id: string
+  readonly todo: string
+  readonly done: boolean
+  readonly due: string | null
+  readonly priority: Priority | null
+  readonly notes: string | null
+  readonly created_at: string
+  readonly updated_at: string
+  readonly done_at: string | null
+}
+
+export const itemOf = ([id, todo]: Row): Item => ({
+  id,
+  todo: textOf(todo, 'text') ?? '',
+  done: todo.doneAt !== null,
+  due: textOf(todo, 'due'),
+  priority: todo.priority,
+  notes: textOf(todo, 'notes'),
+  created_at: todo.createdAt,
+  updated_at: todo.updatedAt,
+  done_at: todo.doneAt,
+})
+
+/** The longest excerpt, in Unicode code points. */
+const MAX_EXCERPT = 80
+
+/** How a text begins: an event about a to-do says no more of it, the event that set the text has all of it. */
+export function excerptOf(text: string): string {
+  const signs = [...text.slice(0, 4 * MAX_EXCERPT)]
+  return signs.length <= MAX_EXCERPT ? text : `${signs.slice(0, MAX_EXCERPT).join('')}…`
+}
+
+const quoted = (text: string | undefined): string =>
+  text === undefined ? 'a to-do that has been erased' : `“${excerptOf(text)}”`
 
 /** Which list, where it is not the actor's own. */
 const elsewhere = ({ actor, data }: Recorded<TodoEvent>, word: string, names: Names): string =>
-  actor.id === data.user ? '' : `${word} the list of ${names.user(data.user)}`
+  actor.id === data.owner ? '' : ` ${word} the list of ${names.user(data.owner)}`
+
+type Changed = Recorded<Extract<TodoEvent, { type: 'TodoChanged' }>>
+
+const NAMES: { readonly [F in Field]: string } = { text: 'text', notes: 'notes', due: 'due date' }
+
+/** What was changed, in words. */
+function changesOf({ data, sealed: { open } }: Changed): string {
+  const said = [
+    ...data.fields.map((field) =>
+      field === 'notes' ? 'its notes' : `its ${NAMES[field]} to ${quotedValue(field, open)}`,
+    ),
+    ...(data.priority === undefined || data.priority === null ? [] : [`its priority to ${data.priority}`]),
+    ...[...data.cleared.map((field) => NAMES[field]), ...(data.priority === null ? ['priority'] : [])].map(
+      (name) => `its ${name} to nothing`,
+    ),
+  ]
+  return said.join(' and ')
+}
+
+function quotedValue(field: Field, open: Texts | undefined): string {
+  const value = open?.[field]
+  if (value === undefined) return 'something that has been erased'
+  return field === 'due' ? value : `“${excerptOf(value)}”`
+}
+
+const due = (open: Texts | undefined): string => (open?.due === undefined ? '' : `, due ${open.due}`)
 
 export const says: Says<TodoEvent> = {
-  TodoAdded: (event, names) => `added ${quoted(event.sealed)}${elsewhere(event, ' to', names)}`,
-  TodoDeleted: (event, names) => `deleted ${quoted(event.sealed)}${elsewhere(event, ' from', names)}`,
-}
-
-/** The longest text of a to-do, in Unicode code points. */
-export const MAX_TEXT_LENGTH = 10_000
-
-/** What is wrong with the text of a to-do, if anything. */
-export function textWrong(text: string): 'todo_text_invalid' | 'todo_too_long' | undefined {
-  // Lone surrogates have no UTF-8 form, so a text with one could not be proved (RFC 8785 §3.2.2.2).
-  if (text.trim() === '' || !text.isWellFormed()) return 'todo_text_invalid'
-  return text.length > MAX_TEXT_LENGTH && [...text].length > MAX_TEXT_LENGTH ? 'todo_too_long' : undefined
-}
-
-type Item = { readonly id: string; readonly text: string }
-
-/**
- * A user's open to-dos in order; the place in this list is what the plugin calls `todo_idx`. Their texts are opened one
- * by one as they are taken.
- * @param from the index to begin at
- */
-export function* openTodos({ todos }: Todos, user: string, from = 0): Generator<Item> {
-  for (const [id, todo] of ordered(todos, user).slice(from)) yield { id, text: textOf(todo) }
-}
-
-const textOf = (todo: Todo): string => todo.sealed.open?.text ?? ''
-const ordered = (todos: Todos['todos'], user: string): [string, Todo][] =>
-  todos
-    .keysBy('user', user)
-    .map((id): [string, Todo] => [id, todos.get(id)!])
-    .sort(([, a], [, b]) => a.seq - b.seq)
-
-/** How many to-dos a list may hold, and what those of one list, and of all lists, may take in memory: bytes. */
-export type Most = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
-type Add = { user: string; todo: string; text: string; most: Most }
-
-/** Refuses `todo_text_invalid`, `todo_too_long`, `list_full`, `daybook_full`. Gives the new to-do's index. */
-export function addTodo({ todos }: Todos, { user, todo, text, most }: Add): Decision<TodoEvent, number> {
-  const wrong = textWrong(text)
-  if (wrong !== undefined) return refuse(wrong)
-  const index = todos.countBy('user', user)
-  if (index >= most.open || todos.sizeBy('user', user) >= most.size) return refuse('list_full')
-  // All of it is held in memory, whoever wrote it.
-  if (todos.totalSize >= most.sizeOfAll) return refuse('daybook_full')
-  return accept([{ type: 'TodoAdded', data: { todo, user }, personal: { text } }], index)
-}
-
-/** @param text what the caller believes stands at that index; if given it must. */
-type Delete = { user: string; index: number; text: string | undefined }
-
-/** Refuses `todo_index_unknown`, `todo_differs`. Gives what was deleted. */
-export function deleteTodo({ todos }: Todos, { user, index, text }: Delete): Decision<TodoEvent, Item> {
-  const found = ordered(todos, user)[index]
-  if (found === undefined) return refuse('todo_index_unknown')
-  const item = { id: found[0], text: textOf(found[1]) }
-  if (text !== undefined && text !== item.text) return refuse('todo_differs')
-  return accept([{ type: 'TodoDeleted', data: { todo: item.id, user }, personal: { text: item.text } }], item)
+  TodoAdded: (event, names) =>
+    `added ${quoted(event.sealed.open?.text)}${elsewhere(event, 'to', names)}${due(event.sealed.open)}`,
+  TodoChanged: (event, names) =>
+    `changed ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}: ${changesOf(event)}`,
+  TodoCompleted: (event, names) => `completed ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}`,
+  TodoReopened: (event, names) => `reopened ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}`,
+  TodoMoved: (event, names) => `moved ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}`,
+  TodoDeleted: (event, names) => `deleted ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'from', names)}`,
+  TodoUndeleted: (event, names) =>
+    `undid the deletion of ${quoted(event.sealed.open?.excerpt)}${elsewhere(event, 'on', names)}`,
 }

@@ -5,11 +5,11 @@ import { describe, type Event, type State } from './domain.ts'
 import { ownerId } from './lists.ts'
 import type { Resolve } from './search.ts'
 import { THE_SERVICE } from './service.ts'
-import type { Actor, Recorded } from './shape.ts'
+import type { Actor, Recorded, Trace } from './shape.ts'
 import { findUser, usernameOf } from './users.ts'
 
 /** An event with its sealed text opened, and in words. */
-export type Told = Omit<Recorded<Event>, 'sealed'> & {
+export type Told = Omit<Recorded<Event>, 'sealed' | 'trace'> & {
   readonly open: object | null
   readonly who: string
   readonly what: string
@@ -17,22 +17,33 @@ export type Told = Omit<Recorded<Event>, 'sealed'> & {
   readonly ip: string | null
 }
 
-export function told({ sealed, ...event }: Recorded<Event>, state: State): Told {
-  const open = sealed?.open
+export function told(event: Recorded<Event>, state: State): Told {
+  const { sealed: _, trace, ...rest } = event
+  const { client, key, tool, conversation } = event.via
   return {
-    ...event,
-    open: open ?? null,
+    ...rest,
+    open: openedText(event) ?? null,
     who: nameOf(event.actor, state),
-    what: describe({ ...event, sealed } as Recorded<Event>, state),
+    what: describe(event, state),
     through: [
-      event.via.client,
-      keyName(event.via.key, state),
-      event.via.conversation === undefined ? undefined : `conversation ${event.via.conversation}`,
+      client,
+      keyName(key, state),
+      tool === undefined ? undefined : `tool ${tool}`,
+      conversation === undefined ? undefined : `conversation ${conversation}`,
     ]
       .filter((part) => part !== undefined)
       .join(' '),
-    ip: open?.ip ?? null,
+    ip: trace?.open?.ip ?? null,
   }
+}
+
+/** Whether an event has personal text at all, readable or not. */
+export const openable = ({ sealed, trace }: Recorded<Event>): boolean => sealed !== undefined || trace !== undefined
+
+/** The personal text of an event and where it came from; `undefined` where there is none, or its key is gone. */
+export function openedText({ sealed, trace }: Recorded<Event>): (object & Trace) | undefined {
+  const [text, from] = [sealed?.open, trace?.open]
+  return text === undefined && from === undefined ? undefined : { ...text, ...from }
 }
 
 /** What a key is for, as its owner named it. */

@@ -10,20 +10,22 @@ import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/refused.ts'
 import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
+import { endUnread, parseBody } from './body.ts'
 import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
+import { itemRoutes } from './items.ts'
 import { keyRoutes } from './keys.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
-import { clientAddress, meterOf } from './origin.ts'
+import { clientAddress, meterOf, prefersPage } from './origin.ts'
 import { knowHome } from './pages/address.ts'
 import { sendPage } from './pages/layout.ts'
 import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
-import { isRepeated, parseBody } from './parse.ts'
+import { isRepeated } from './parse.ts'
 import { peopleRoutes } from './people.ts'
 import { legalRoutes, pluginRoutes } from './plugin.ts'
 import type { Deps } from './settings.ts'
@@ -36,6 +38,8 @@ type Place = {
   readonly isShared?: true
   /** What it does may take its time: a search may have to read the whole book. */
   readonly isLong?: true
+  /** Its routes call `readBody` once they know who asks; nothing of a body is read before. */
+  readonly readsOwnBody?: true
 }
 
 /** Who reads an answer: the OAuth client, the API's caller, or a person. */
@@ -52,6 +56,7 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
 
 const sitemap = (deps: Deps): readonly Place[] => [
   { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
+  { router: itemRoutes(deps), surface: 'api', isShared: true },
   { router: healthRoutes(deps), surface: 'api' },
   { router: pluginRoutes(deps), surface: 'api', isShared: true },
   { router: legalRoutes(deps), surface: 'page', isShared: true },
@@ -69,10 +74,11 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   const placeOf = placeFinder(places)
   app.use(identifyAndLog(deps, trustedProxies))
   app.use(knowHome(deps.settings.publicUrl))
+  app.use(endUnread)
   app.use(securityHeaders(deps))
   app.use(answerFailures(deps, placeOf))
   app.use(crossOrigin(deps, placeOf))
-  app.use(parseBody)
+  app.use(parseBody(bodyTaker(places)))
   app.use(deadline(deps, placeOf))
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
@@ -132,9 +138,14 @@ function placeFinder(places: readonly Place[]): PlaceOf {
   const firstSegment = (path: string): string => (path === '/' ? '/' : (path.split('/', 2)[1] ?? ''))
   const known = new Map<string, Place>()
   for (const place of places) for (const { path } of place.router.stack) known.set(firstSegment(String(path)), place)
-  return (ctx) =>
-    known.get(firstSegment(ctx.path)) ?? { surface: ctx.accepts('json', 'html') === 'html' ? 'page' : 'api' }
+  return (ctx) => known.get(firstSegment(ctx.path)) ?? { surface: prefersPage(ctx) ? 'page' : 'api' }
 }
+
+/** Says whether there is a route for a request that does not read its body itself. */
+const bodyTaker =
+  (places: readonly Place[]) =>
+  ({ path, method }: Context): boolean =>
+    places.some(({ router, readsOwnBody }) => !readsOwnBody && router.match(path, method).route)
 
 /** For so long a search may find nothing, and say nothing. */
 const LONG_MS = 600_000
@@ -244,8 +255,16 @@ const securityHeaders = ({ settings }: Deps): Middleware =>
 function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
   const allow = cors({
     origin: (ctx) => (settings.corsOrigins.includes(ctx.get('origin')) ? ctx.get('origin') : ''),
-    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
-    exposeHeaders: ['X-Request-Id', 'WWW-Authenticate', 'Retry-After', 'RateLimit', 'RateLimit-Policy'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE'],
+    exposeHeaders: [
+      'X-Request-Id',
+      'ETag',
+      'Location',
+      'WWW-Authenticate',
+      'Retry-After',
+      'RateLimit',
+      'RateLimit-Policy',
+    ],
     maxAge: 600,
     // ChatGPT's page may ask a Daybook on the same machine or network.
     privateNetworkAccess: true,

@@ -4,6 +4,9 @@ import type { Context } from 'koa'
 import type { Provenance } from '../service/caller.ts'
 import type { Meter } from '../service/limits.ts'
 
+/** An id of the caller's own making: visible ASCII, kept exactly. */
+export const isConversation = (text: string): boolean => text.length <= 256 && /^[\x21-\x7e]+$/.test(text)
+
 /** What the limits said during each request. */
 const meters = new WeakMap<Context, Meter>()
 
@@ -21,7 +24,7 @@ export function provenance(ctx: Context, client?: string): Provenance {
     via: {
       request: ctx.response.get('X-Request-Id'),
       ...(client === undefined ? {} : { client }),
-      ...(/^[\w.-]{1,128}$/.test(conversation) ? { conversation } : {}),
+      ...(isConversation(conversation) ? { conversation } : {}),
     },
     trace: { ip: ctx.request.ip, ...(agent === '' ? {} : { agent }) },
     meter: meterOf(ctx),
@@ -44,6 +47,13 @@ export function clientAddress(socket: string | undefined, forwarded: string, tru
   }
   return address
 }
+
+/** The longest Accept that is weighed: browsers send some 200 characters, and long ones take quadratic time. */
+const MAX_ACCEPT_LENGTH = 1024
+
+/** Would who asks rather read a page than JSON? */
+export const prefersPage = (ctx: Context): boolean =>
+  ctx.get('accept').length <= MAX_ACCEPT_LENGTH && ctx.accepts('json', 'html') === 'html'
 
 /** The host that a request names, as a URL has it; `undefined` where there is none, or it is none. */
 export function namedHost(ctx: Context): string | undefined {

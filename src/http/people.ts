@@ -2,7 +2,7 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import type { State } from '../domain/domain.ts'
-import { openTodos } from '../domain/todos.ts'
+import { itemOf, openInOrder } from '../domain/todos.ts'
 import { usernameOf } from '../domain/users.ts'
 import { Refused } from '../ledger/refused.ts'
 import { sessionCaller } from '../service/caller.ts'
@@ -34,7 +34,8 @@ const [ON_A_PAGE, CHARACTERS_ON_A_PAGE] = [100, 50_000]
 function todosOnPage(state: State, user: string, from: number): string[] {
   const texts: string[] = []
   let characters = 0
-  for (const { text } of openTodos(state, user, from)) {
+  for (const row of openInOrder(state, user).slice(from)) {
+    const text = itemOf(row).todo
     characters += text.length
     if (texts.push(text) === ON_A_PAGE || characters > CHARACTERS_ON_A_PAGE) break
   }
@@ -72,7 +73,7 @@ async function showHome(ctx: Context, deps: Deps, visitor: SignedIn): Promise<vo
   const asked = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
   const signOutToken = tokenFor(ctx, deps, 'logout', session)
   const home = await ledger.ask(sessionCaller(provenance(ctx), visitor), (state) => {
-    const count = state.todos.countBy('user', user.id)
+    const count = state.todos.countBy('open', user.id)
     const from = asked < count ? asked : 0
     const todos = todosOnPage(state, user.id, from)
     const next = from + todos.length < count ? from + todos.length : undefined

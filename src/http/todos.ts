@@ -1,72 +1,57 @@
 /** The to-do list by index, as the plugin guide published it: `GET`, `POST` and `DELETE /todos/{username}`. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import type { State } from '../domain/domain.ts'
-import { addTo, type Owner, ownerId } from '../domain/lists.ts'
-import { refuse } from '../domain/shape.ts'
-import { deleteTodo, openTodos, textWrong } from '../domain/todos.ts'
-import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/refused.ts'
-import { newKey } from '../ledger/vault.ts'
+import { MAX_ANSWER_CHARACTERS, READ, WRITE } from '../service/todos.ts'
 import { requireListCaller } from './callers.ts'
-import { jsonObject } from './parse.ts'
+import { type Body, keyOf, requiredText } from './members.ts'
+import { jsonObject, onlyMembers, queryParameters } from './parse.ts'
 import type { Deps } from './settings.ts'
 
-/** ChatGPT takes at most 100,000 characters; a longer list is answered in parts. */
-const MAX_ANSWER_CHARACTERS = 90_000
+const PATH = '/todos/:username'
 
 export function todoRoutes(deps: Deps): Router {
-  const { ledger, services, settings } = deps
-  const { limits } = services
-  const most = { open: settings.maxOpenTodos, size: settings.maxListSize, sizeOfAll: settings.maxListsSize }
+  const { todos } = deps.services
   const router = new Router({ sensitive: true, strict: true })
-  const path = '/todos/:username'
 
-  router.get(path, async (ctx) => {
-    const { owner } = await requireListCaller(ctx, deps, 'todos:read')
+  router.get(PATH, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, READ)
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
     ctx.type = 'application/json'
-    ctx.body = await ledger.read((state) => page(itemsOf(state, owner, from), from))
+    ctx.body = await todos.texts(caller, from, (texts) => page(texts, from))
   })
 
-  router.post(path, async (ctx) => {
-    const caller = await requireListCaller(ctx, deps, 'todos:write')
-    const { owner } = caller
-    const { todo: text } = jsonObject(ctx)
-    if (typeof text !== 'string') throw new Refused('todo_text_invalid')
-    const wrong = textWrong(text)
-    if (wrong !== undefined) throw new Refused(wrong)
-    // It is kept twice: when it is added, and when it is deleted.
-    limits.take(caller.meter, 'write', caller.budget, Math.ceil(Buffer.byteLength(text) / 512))
-    const id = newId(ledger.now())
-    const list = { id: newId(ledger.now()), key: newKey() }
-    const input = { owner, list, todo: id, text, most }
-    const index = await ledger.transact(caller, (state) => addTo(state, input))
-    ctx.body = { id, todo: text, todo_idx: index }
+  router.post(PATH, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const { todo } = onlyMembers(jsonObject(ctx), ['todo', 'username'])
+    const text = requiredText(todo, 'todo_text_invalid')
+    const { index, items } = await todos.add(caller, [{ text }], keyOf(ctx))
+    ctx.body = { id: items[0]!.id, todo: text, todo_idx: index }
   })
 
-  router.delete(path, async (ctx) => {
-    const caller = await requireListCaller(ctx, deps, 'todos:write')
-    const { owner } = caller
-    limits.take(caller.meter, 'write', caller.budget)
-    const { todo_idx: index, todo: text } = jsonObject(ctx)
+  router.delete(PATH, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const { todo_idx: index, todo: text } = deletion(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')
-    const item = await ledger.transact(caller, (state) => {
-      const user = ownerId(state, owner)
-      return user === undefined ? refuse('todo_index_unknown') : deleteTodo(state, { user, index, text })
-    })
-    ctx.body = { id: item.id, todo: item.text }
+    const item = await todos.deleteAt(caller, index, text, keyOf(ctx))
+    ctx.body = { id: item.id, todo: item.todo }
   })
 
   return router
 }
 
-/** The to-dos of a list from an index on; none where nobody has written to it yet. */
-function itemsOf(state: State, owner: Owner, from: number): Iterable<{ readonly text: string }> {
-  const user = ownerId(state, owner)
-  return user === undefined ? [] : openTodos(state, user, from)
+/** Which to-do to delete: by the body, or by the query, since some gateways drop the body of a DELETE. */
+function deletion(ctx: Context): Body {
+  const query = queryParameters(ctx.querystring)
+  if (!query.has('todo_idx') && !query.has('todo'))
+    return onlyMembers(jsonObject(ctx), ['todo_idx', 'todo', 'username'])
+  const [indexes = [], texts = []] = [query.get('todo_idx'), query.get('todo')]
+  if (indexes.length > 1 || texts.length > 1 || ctx.request.rawBody)
+    throw new Refused('parameter_repeated', 'Give todo_idx and todo once, in the query or in the body.')
+  const [index = ''] = indexes
+  return { todo_idx: /^\d{1,9}$/.test(index) ? Number(index) : Number.NaN, todo: texts[0] }
 }
 
 function fromIndex(ctx: Context): number {
@@ -79,24 +64,24 @@ function fromIndex(ctx: Context): number {
 /**
  * The texts of a list as JSON: `{"todos":[…]}`, or as many of them as fit one answer and `"next_idx"`, where the rest
  * begins.
- * @param items those from index `from` on
+ * @param texts those from index `from` on
  */
-export function page(items: Iterable<{ readonly text: string }>, from: number): string {
-  const texts: string[] = []
+export function page(texts: Iterable<string>, from: number): string {
+  const quoted: string[] = []
   let characters = '{"todos":[]}'.length - 1
-  for (const { text } of items) {
+  for (const text of texts) {
     const json = JSON.stringify(text)
-    texts.push(json)
+    quoted.push(json)
     characters += json.length + 1
-    if (characters > MAX_ANSWER_CHARACTERS) return partOf(texts, characters, from)
+    if (characters > MAX_ANSWER_CHARACTERS) return partOf(quoted, characters, from)
   }
-  return `{"todos":[${texts.join(',')}]}`
+  return `{"todos":[${quoted.join(',')}]}`
 }
 
 /** @param texts one more than fit @param characters what the whole answer with all of them would have */
 function partOf(texts: string[], characters: number, from: number): string {
   const rest = (): string => `,"next_idx":${from + texts.length}`
-  // One is given in any case, or nobody would get on.
+  // At least one is given, or a reader would never get past it.
   while (texts.length > 1 && characters + rest().length > MAX_ANSWER_CHARACTERS) characters -= texts.pop()!.length + 1
   return `{"todos":[${texts.join(',')}]${rest()}}`
 }

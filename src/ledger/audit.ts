@@ -1,9 +1,9 @@
 /** Looking into the book: what an operator may ask it, each look recorded. */
 import type { Look } from '../domain/book.ts'
-import { type Event, evolve, initial } from '../domain/domain.ts'
+import { type Event, evolve, initial, type State } from '../domain/domain.ts'
 import { parseFilter, type Search, searchFor } from '../domain/search.ts'
 import type { Recorded } from '../domain/shape.ts'
-import { openTodos } from '../domain/todos.ts'
+import { type Item, itemOf, keptInOrder, TODO_EVENTS } from '../domain/todos.ts'
 import { resolverOf, type Told, tellingOf, told } from '../domain/told.ts'
 import { hashOf } from './chain.ts'
 import { BLOCK, type Found, lastOf } from './history.ts'
@@ -137,14 +137,25 @@ export async function count(
   return counts
 }
 
-type Listed = { readonly id: string; readonly text: string }
+/** A to-do of a list, and its place among the open ones; `null` where it is done. */
+export type Listed = { readonly idx: number | null; readonly item: Item }
 
-/** A user's open to-dos as they stood when event `seq` had happened. @param search for the events of that user's list */
-export async function listAt(ledger: Ledger, search: Search, user: string, seq: number): Promise<Listed[]> {
+/** A list as it stands in a state, in its order: open to-dos and done ones. */
+export function listedIn(state: State, owner: string): Listed[] {
+  let open = 0
+  return keptInOrder(state, owner).map((row) => {
+    const item = itemOf(row)
+    return { idx: item.done ? null : open++, item }
+  })
+}
+
+/** A list as it stood when event `seq` had happened. @param owner the id of its user or list */
+export async function listAt(ledger: Ledger, owner: string, seq: number): Promise<Listed[]> {
+  const search = searchOf(ledger, `owner:${owner} ${TODO_EVENTS.map((type) => `type:${type}`).join(' ')}`)
   const state = initial()
   for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) {
     evolve(state, event)
     if (event.seq % 1000 === 0) forgetChanges(state)
   }
-  return [...openTodos(state, user)]
+  return listedIn(state, owner)
 }

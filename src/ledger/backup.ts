@@ -21,7 +21,7 @@ import { Vault } from './vault.ts'
 import { Witness } from './witness.ts'
 
 /** The format of a backup. */
-const FORMAT = 2
+const FORMAT = 3
 
 /**
  * What a backup holds, as lines: a header that states the head, the vault, the events, and the SHA-256 of all that.

@@ -70,7 +70,7 @@ export function checkLine(line: string, before: { seq: number; hash: string | un
  * the top, since the last brace but one closes `via`; and none is inside a string, where a quote has a backslash before it.
  */
 const TAIL =
-  /"id":"[0-9A-Z]{26}","prev":"(?<prev>[0-9a-f]{64})"(?:,"sealed":"[\w-]+")?,"seq":(?<seq>\d{1,15}),"type":"\w+","via":\{[^{}]*\}\}$/
+  /"id":"[0-9A-Z]{26}","prev":"(?<prev>[0-9a-f]{64})"(?:,"sealed":"[\w-]+")?,"seq":(?<seq>\d{1,15})(?:,"trace":"[\w-]+")?,"type":"\w+","via":\{[^{}]*\}\}$/
 
 function parse(body: string): { seq?: unknown; prev?: unknown } | undefined {
   try {

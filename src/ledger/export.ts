@@ -1,5 +1,6 @@
 /** Taking events along: as the lines that prove the book, or as a table for a spreadsheet. */
 import type { Search } from '../domain/search.ts'
+import { openable, openedText } from '../domain/told.ts'
 import { list, recorded, tell } from './audit.ts'
 import { hashOf } from './chain.ts'
 import type { Found } from './history.ts'
@@ -56,7 +57,7 @@ async function* textUpTo(ledger: Ledger, to: number, of: Export): AsyncGenerator
 
 /** A line with one member more, outside the hash: `open`, the personal text, or null where it cannot be opened. */
 const openedLine = ({ event, line }: Found): string =>
-  event.sealed === undefined ? line : `${line.slice(0, -1)},"open":${JSON.stringify(event.sealed.open ?? null)}}`
+  openable(event) ? `${line.slice(0, -1)},"open":${JSON.stringify(openedText(event) ?? null)}}` : line
 
 const CSV_COLUMNS = [
   'seq',

@@ -16,8 +16,9 @@ export const lastOf = (block: number): number => (block + 1) * BLOCK
 /** The first event that does not hold, and why. */
 export type Fault = { readonly seq: number; readonly fault: string }
 
-/** Whose key seals an event: its user's, its actor's, or nobody's. */
-export function ownerOf(data: { user?: unknown }, actor: Actor): string {
+/** Whose key seals an event: the key of its list's owner, of its user, of its actor, or nobody's. */
+export function ownerOf(data: { owner?: unknown; user?: unknown }, actor: Actor): string {
+  if (typeof data.owner === 'string') return data.owner
   if (typeof data.user === 'string') return data.user
   return actor.kind === 'user' ? actor.id : NOBODY
 }
@@ -25,9 +26,11 @@ export function ownerOf(data: { user?: unknown }, actor: Actor): string {
 /** An event as the book has it, its sealed text ready to be opened. */
 export function toEvent(line: string, vault: Vault): Recorded<Event> {
   const event = JSON.parse(line)
-  if (event.sealed === undefined) return event
-  const { seq, type, data, actor, sealed: blob } = event
-  return { ...event, sealed: new SealedText(vault, { seq, type, owner: ownerOf(data, actor), blob }) }
+  const owner = ownerOf(event.data, event.actor)
+  for (const member of ['sealed', 'trace'] as const)
+    if (event[member] !== undefined)
+      event[member] = new SealedText(vault, { id: event.id, member, owner, blob: event[member] })
+  return event
 }
 
 /** An event and its line in the book. */

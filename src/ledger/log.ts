@@ -48,7 +48,7 @@ export type CheckedChange = {
 type Tallies = { [C in Checked]: Tally }
 
 /** The format of what is on disk. A book of another format is refused, never half-read. */
-const FORMAT = '3'
+const FORMAT = '4'
 const FORMAT_KEY = 'meta/format'
 /** Names of secrets that were deleted and may be on the disk still. */
 const PURGE = 'meta/purge/'

@@ -48,7 +48,17 @@ export async function loadRows(state: State, view: View, vault: Vault): Promise<
   }
 }
 
-/** In a row, as in an event, what stands under `sealed` is sealed text. */
-function revive(row: { sealed?: SealedBlob }, vault: Vault): object {
-  return row.sealed === undefined ? row : { ...row, sealed: new SealedText(vault, row.sealed) }
+type Stored = { sealed?: SealedBlob; trace?: SealedBlob; parts?: readonly { sealed: SealedBlob }[] }
+
+/** In a row, and in each of its parts, what stands under `sealed` or `trace` is sealed text. */
+function revive(row: Stored, vault: Vault): object {
+  const { sealed, trace, parts } = row
+  return {
+    ...row,
+    ...(sealed === undefined ? {} : { sealed: new SealedText(vault, sealed) }),
+    ...(trace === undefined ? {} : { trace: new SealedText(vault, trace) }),
+    ...(parts === undefined
+      ? {}
+      : { parts: parts.map((part) => ({ ...part, sealed: new SealedText(vault, part.sealed) })) }),
+  }
 }

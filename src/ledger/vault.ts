@@ -14,13 +14,11 @@ const TAG_BYTES = 16
 /** A fresh sealing key, base64. */
 export const newKey = (): string => randomBytes(32).toString('base64')
 
+/** Where sealed text stands: the event by its id, and which of its two members. */
+export type Place = { readonly id: string; readonly member: 'sealed' | 'trace'; readonly owner: string }
+
 /** Sealed text as a row carries it: the event's own blob and what is needed to open it. */
-export type SealedBlob = {
-  readonly seq: number
-  readonly type: string
-  readonly owner: string
-  readonly blob: string
-}
+export type SealedBlob = Place & { readonly blob: string }
 
 export class Vault {
   readonly #values = new Map<string, string>()
@@ -48,8 +46,8 @@ export class Vault {
     return { under: 'vault/', name, text: value, before }
   }
 
-  /** AES-256-GCM under the owner's key, with the event's place and type as associated data: base64url(nonce, text, tag). */
-  seal(text: object, at: { seq: number; type: string; owner: string }): string {
+  /** AES-256-GCM under the owner's key, with the event's id and member as associated data: base64url(nonce, text, tag). */
+  seal(text: object, at: Place): string {
     const key = this.#keys.get(at.owner)
     if (key === undefined) throw new Error(`there is no key to seal what belongs to ${at.owner}`)
     const nonce = randomBytes(NONCE_BYTES)
@@ -76,7 +74,7 @@ export class Vault {
   }
 }
 
-const associated = ({ seq, type }: { seq: number; type: string }): Buffer => Buffer.from(`${seq}:${type}`)
+const associated = ({ id, member }: Place): Buffer => Buffer.from(`${id}:${member}`)
 
 /** Sealed once, opened when first read; closed again for good when its key is erased. */
 export class SealedText<T extends object> implements Sealed<T> {

@@ -7,12 +7,14 @@ import { Keys } from './keys.ts'
 import { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
 import { ServiceToken } from './service-token.ts'
+import { Todos } from './todos.ts'
 import { Users } from './users.ts'
 
 export type Services = OperatorServices & {
   readonly limits: Limits
   readonly authentication: Authentication
   readonly accounts: Accounts
+  readonly todos: Todos
 }
 
 /** What depends on no policy. */
@@ -26,8 +28,13 @@ export type OperatorServices = {
 export function createServices(ledger: Ledger, policy: Policy): Services {
   const limits = new Limits(policy.limits)
   const shared = sharedServices(ledger, limits)
-  const accounts = new Accounts(ledger, limits, shared.users, policy)
-  return { ...shared, limits, authentication: new Authentication(ledger, limits, policy), accounts }
+  return {
+    ...shared,
+    limits,
+    authentication: new Authentication(ledger, limits, policy),
+    accounts: new Accounts(ledger, limits, shared.users, policy),
+    todos: new Todos(ledger, limits, policy),
+  }
 }
 
 /** For the command line, whose acts no limit counts. */

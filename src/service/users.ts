@@ -56,7 +56,7 @@ export class Users {
         email: sealed.open?.email ?? null,
         admin,
         active,
-        openTodos: state.todos.countBy('user', id),
+        openTodos: state.todos.countBy('open', id),
         createdAt,
       })),
     )

@@ -28,22 +28,21 @@ const NO_SECRET = digest(newSecret('dbs'))
  * @throws {Refused} `client_unauthenticated`, `request_malformed`, `rate_limited`
  */
 export async function authenticateClient(ctx: Context, deps: Deps, parameters: Parameters): Promise<Client> {
-  const {
-    ledger,
-    services: { limits },
-  } = deps
+  const { limits } = deps.services
   const from = provenance(ctx)
   if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
-  const basic = basicCredentials(ctx.get('authorization'))
-  const [id, secret] = basic ?? [parameters.get('client_id'), parameters.get('client_secret')]
-  if (basic !== undefined && parameters.has('client_secret'))
+  const basic = basicReadings(ctx.get('authorization'))
+  if (basic !== undefined && parameters.has('client_secret')) {
+    if (basic.length < 2) throw new Refused('client_unauthenticated')
     throw new Refused('request_malformed', 'The client must authenticate in one way only.')
-  if (basic !== undefined && parameters.has('client_id') && parameters.get('client_id') !== id)
+  }
+  const named = parameters.get('client_id')
+  const readings = basic ?? [{ id: named ?? '', secret: parameters.get('client_secret') ?? '' }]
+  const asNamed = readings.filter(({ id }) => named === undefined || id === named)
+  if (readings.length > 0 && asNamed.length === 0)
     throw new Refused('request_malformed', 'client_id differs from the one in the Authorization header.')
-  const client = await ledger.read((state) => (id === undefined ? undefined : clientByClientId(state, id)))
-  const isRight = matchesDigest(secret ?? '', client?.secret ?? NO_SECRET)
-  const isItself = client !== undefined && (isPublic(client) ? (secret ?? '') === '' : isRight)
-  if (!isItself) {
+  const client = await rightOne(deps, asNamed)
+  if (client === undefined) {
     // Who is right is let through all the same: they may share the address with whoever is not.
     limits.take(from.meter, 'failed', addressOf(from))
     throw new Refused('client_unauthenticated')
@@ -60,18 +59,40 @@ export async function authenticateConfidential(ctx: Context, deps: Deps, paramet
   return client
 }
 
-/** RFC 6749 §2.3.1: id and secret are form-encoded before they go into the Basic header. */
-function basicCredentials(header: string): [string, string] | undefined {
+type Credentials = { readonly id: string; readonly secret: string }
+
+/** The client whose credentials these are. All of them are compared, so that the time does not tell which was right. */
+async function rightOne({ ledger }: Deps, readings: readonly Credentials[]): Promise<Client | undefined> {
+  const clients = await ledger.read((state) => readings.map(({ id }) => clientByClientId(state, id)))
+  const right = readings.map(({ secret }, i) => {
+    const client = clients[i]
+    const isRight = matchesDigest(secret, client?.secret ?? NO_SECRET)
+    return client !== undefined && (isPublic(client) ? secret === '' : isRight)
+  })
+  return clients.find((_, i) => right[i])
+}
+
+/**
+ * RFC 6749 §2.3.1: id and secret are form-encoded before they go into the Basic header. Many clients send them as they
+ * are, so both readings hold; one that cannot be decoded is left out. `undefined` where there is no header.
+ */
+function basicReadings(header: string): Credentials[] | undefined {
   if (header === '') return undefined
   const encoded = /^Basic +([A-Za-z0-9+/]+=*)$/i.exec(header)?.[1]
-  if (encoded === undefined) throw new Refused('client_unauthenticated')
-  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const text = Buffer.from(encoded ?? '', 'base64').toString('utf8')
   const colon = text.indexOf(':')
-  if (colon < 0) throw new Refused('client_unauthenticated')
+  if (colon < 0) return []
+  const [id, secret] = [text.slice(0, colon), text.slice(colon + 1)]
+  const [decodedId, decodedSecret] = [formDecoded(id), formDecoded(secret)]
+  const decoded =
+    decodedId === undefined || decodedSecret === undefined ? [] : [{ id: decodedId, secret: decodedSecret }]
+  return [...decoded, { id, secret }]
+}
+
+function formDecoded(text: string): string | undefined {
   try {
-    const decode = (part: string): string => decodeURIComponent(part.replaceAll('+', ' '))
-    return [decode(text.slice(0, colon)), decode(text.slice(colon + 1))]
+    return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw new Refused('client_unauthenticated')
+    return undefined
   }
 }

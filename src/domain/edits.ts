@@ -1,0 +1,402 @@
+/** Edits: the decisions that change to-dos, one at a time or several at once. */
+import { isDue } from './due.ts'
+import { accept, type Decision, type Reason, refuse } from './shape.ts'
+import {
+  allInOrder,
+  deletedInOrder,
+  excerptOf,
+  type Field,
+  type Item,
+  itemOf,
+  keptInOrder,
+  openInOrder,
+  type Priority,
+  type Todo,
+  type TodoEvent,
+  type Todos,
+} from './todos.ts'
+
+/** The longest text and the longest notes of a to-do, in Unicode code points. */
+export const MAX_TEXT_LENGTH = 10_000
+/** How many to-dos one request may name. */
+export const MAX_BATCH = 25
+/** For how long a deletion can be undone. ms */
+export const UNDO_MS = 30 * 86_400_000
+
+/** What is wrong with the text of a to-do, if anything. */
+export function textWrong(text: string): 'todo_text_invalid' | 'todo_too_long' | undefined {
+  // Lone surrogates have no UTF-8 form, so a text with one could not be proved (RFC 8785 §3.2.2.2).
+  if (text.trim() === '' || !text.isWellFormed()) return 'todo_text_invalid'
+  return isTooLong(text) ? 'todo_too_long' : undefined
+}
+
+const isTooLong = (text: string): boolean => text.length > MAX_TEXT_LENGTH && [...text].length > MAX_TEXT_LENGTH
+
+/** What of a to-do can be set. `null` takes it away; an absent member stays as it is. */
+export type Change = {
+  readonly text?: string
+  readonly notes?: string | null
+  readonly due?: string | null
+  readonly priority?: number | null
+  readonly done?: boolean
+}
+
+/** The first thing that is wrong with a change, if anything. */
+export function changeWrong({ text, notes, due, priority }: Change): Reason | undefined {
+  const wrong = text === undefined ? undefined : textWrong(text)
+  if (wrong !== undefined) return wrong
+  if (typeof notes === 'string' && (!notes.isWellFormed() || isTooLong(notes))) return 'notes_invalid'
+  if (typeof due === 'string' && !isDue(due)) return 'due_invalid'
+  return isPriority(priority ?? null) ? undefined : 'priority_invalid'
+}
+
+const isPriority = (value: number | null): value is Priority | null => value === null || [1, 2, 3, 4].includes(value)
+
+/** How many bytes a text takes in UTF-8. */
+function utf8Length(text: string): number {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    // Half of a surrogate pair is half of four bytes; what else lies past U+07FF takes three.
+    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
+
+/** What personal text takes when it is stored: its JSON, a nonce and a tag, in base64url. characters */
+export const storedSize = (texts: object): number => Math.ceil(((28 + utf8Length(JSON.stringify(texts))) * 4) / 3)
+/** What a to-do with these texts takes in memory, about. bytes */
+const memorySize = (texts: object): number => 1100 + 2 * storedSize(texts)
+
+/** How many open to-dos a list may hold, and what the to-dos of one list, and of all lists, may take in memory: bytes. */
+export type ListLimits = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
+
+/** What a list still has room for, while a decision fills it. */
+class Room {
+  #open: number
+  #size: number
+  #all: number
+  readonly #limits: ListLimits
+
+  constructor({ todos }: Todos, owner: string, limits: ListLimits) {
+    this.#open = todos.countBy('open', owner)
+    this.#size = todos.sizeBy('owner', owner)
+    this.#all = todos.totalSize
+    this.#limits = limits
+  }
+
+  /** Takes room for `open` more open to-dos and `size` more bytes, `added` of them new. Says why there is none. */
+  take(open: number, size: number, added = size): 'list_full' | 'daybook_full' | undefined {
+    const { open: most, size: mostSize, sizeOfAll } = this.#limits
+    if (open > 0 && this.#open + open > most) return 'list_full'
+    if (size > 0 && this.#size + size > mostSize) return 'list_full'
+    // All to-dos are held in memory, whichever list they are on.
+    if (added > 0 && this.#all + added > sizeOfAll) return 'daybook_full'
+    this.#open += open
+    this.#size += size
+    this.#all += added
+    return undefined
+  }
+}
+
+export type NewTodo = {
+  readonly id: string
+  readonly text: string
+  readonly notes: string | null
+  readonly due: string | null
+  readonly priority: number | null
+}
+type Add = { readonly owner: string; readonly items: readonly NewTodo[]; readonly limits: ListLimits }
+/** `index`: the place of the first among the open ones, as the plugin counts. */
+export type Added = { readonly index: number; readonly items: readonly Item[] }
+
+const textsOf = ({ text, notes, due }: Pick<NewTodo, 'text' | 'notes' | 'due'>) => ({
+  text,
+  ...(notes === null ? {} : { notes }),
+  ...(due === null ? {} : { due }),
+})
+
+/** Adds all of them, or none. Refuses as `changeWrong` says, `list_full`, `daybook_full`. */
+export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEvent, Added> {
+  const { owner, items, limits } = input
+  const room = new Room(rows, owner, limits)
+  const index = rows.todos.countBy('open', owner)
+  const at = new Date(now).toISOString()
+  const facts: TodoEvent[] = []
+  const added: Item[] = []
+  for (const { id: todo, ...item } of items) {
+    const { priority } = item
+    const personal = textsOf(item)
+    const wrong = changeWrong(item) ?? room.take(1, memorySize(personal))
+    if (wrong !== undefined) return refuse(wrong)
+    if (!isPriority(priority)) return refuse('priority_invalid')
+    const fields = Object.keys(personal) as Field[]
+    facts.push({ type: 'TodoAdded', data: { todo, owner, priority, fields }, personal })
+    const { text, notes, due } = item
+    const times = { created_at: at, updated_at: at, done_at: null }
+    added.push({ id: todo, todo: text, done: false, due, priority, notes, ...times })
+  }
+  return accept(facts, { index, items: added })
+}
+
+const find = ({ todos }: Todos, owner: string, id: string): Todo | undefined => {
+  const todo = todos.get(id)
+  return todo?.owner === owner ? todo : undefined
+}
+
+/** A to-do that is not deleted; another owner's is as if it were not there. */
+export function getItem(rows: Todos, owner: string, id: string): Item | undefined {
+  const todo = find(rows, owner, id)
+  return todo === undefined || todo.deletedAt !== null ? undefined : itemOf([id, todo])
+}
+
+type Edit = {
+  readonly owner: string
+  readonly id: string
+  readonly change: Change
+  readonly limits: ListLimits
+  /** What the caller believes the to-do to be. */
+  readonly expects?: ((item: Item) => boolean) | undefined
+}
+
+/**
+ * Sets what differs; gives the to-do as it then is.
+ * Refuses `todo_unknown`, `precondition_failed`, `list_full`, `daybook_full`, and as `changeWrong` says.
+ */
+export function changeTodo(rows: Todos, input: Edit, now: number): Decision<TodoEvent, Item> {
+  const { owner, id, change, limits, expects } = input
+  const item = getItem(rows, owner, id)
+  if (item === undefined) return refuse('todo_unknown')
+  if (expects !== undefined && !expects(item)) return refuse('precondition_failed')
+  const wrong = changeWrong(change)
+  if (wrong !== undefined) return refuse(wrong)
+  const changed = changedEvent(item, owner, change)
+  const turned =
+    change.done === undefined || change.done === item.done ? undefined : doneEvent(item, owner, change.done)
+  const growth = changed === undefined ? 0 : 2 * storedSize(changed.personal)
+  const full = new Room(rows, owner, limits).take(turned?.type === 'TodoReopened' ? 1 : 0, growth)
+  if (full !== undefined) return refuse(full)
+  const facts = [changed, turned].filter((fact) => fact !== undefined)
+  return accept<TodoEvent, Item>(facts, facts.length === 0 ? item : applied(item, change, now))
+}
+
+const FIELDS = [
+  ['text', 'todo'],
+  ['notes', 'notes'],
+  ['due', 'due'],
+] as const
+
+/** The event for what differs, but for `done`; `undefined` where nothing does. */
+function changedEvent(
+  item: Item,
+  owner: string,
+  change: Change,
+): Extract<TodoEvent, { type: 'TodoChanged' }> | undefined {
+  const personal: { [F in Field]?: string } & { excerpt: string } = { excerpt: excerptOf(item.todo) }
+  const cleared: Field[] = []
+  for (const [field, member] of FIELDS) {
+    const value = change[field]
+    if (value === undefined || value === item[member]) continue
+    if (value === null) cleared.push(field)
+    else personal[field] = value
+  }
+  const fields = FIELDS.map(([field]) => field).filter((field) => personal[field] !== undefined)
+  const { priority } = change
+  const isNewPriority = priority !== undefined && priority !== item.priority && isPriority(priority)
+  if (fields.length === 0 && cleared.length === 0 && !isNewPriority) return undefined
+  const data = { todo: item.id, owner, fields, cleared, ...(isNewPriority ? { priority } : {}) }
+  return { type: 'TodoChanged', data, personal }
+}
+
+const doneEvent = (item: Item, owner: string, done: boolean): TodoEvent => ({
+  type: done ? 'TodoCompleted' : 'TodoReopened',
+  data: { todo: item.id, owner },
+  personal: { excerpt: excerptOf(item.todo) },
+})
+
+/** A to-do after a change. */
+function applied(item: Item, { text, ...change }: Change, now: number): Item {
+  const at = new Date(now).toISOString()
+  const done = change.done ?? item.done
+  const { notes = item.notes, due = item.due, priority = item.priority } = change
+  return {
+    ...item,
+    ...{ todo: text ?? item.todo, done, notes, due, updated_at: at },
+    priority: isPriority(priority) ? priority : item.priority,
+    done_at: done ? (item.done_at ?? at) : null,
+  }
+}
+
+/** A to-do that a request named, and why nothing was done about it. */
+export type Failure = { readonly id: string; readonly why: Reason }
+export type Outcome = { readonly items: readonly Item[]; readonly failures: readonly Failure[] }
+
+type Done = { readonly facts: readonly TodoEvent[]; readonly item: Item }
+
+/** Does the same to several to-dos, each once; what fails for one does not hold up the others. */
+function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, Outcome> {
+  const [facts, items, failures]: [TodoEvent[], Item[], Failure[]] = [[], [], []]
+  for (const id of new Set(ids)) {
+    const done = act(id)
+    if (typeof done === 'string') failures.push({ id, why: done })
+    else {
+      facts.push(...done.facts)
+      items.push(done.item)
+    }
+  }
+  return accept(facts, { items, failures })
+}
+
+type Several = { readonly owner: string; readonly ids: readonly string[]; readonly limits: ListLimits }
+
+/** Marks to-dos as done, or as open again. Those that are so already stay. */
+export function setDone(rows: Todos, input: Several & { done: boolean }, now: number): Decision<TodoEvent, Outcome> {
+  const { owner, ids, limits, done } = input
+  const room = new Room(rows, owner, limits)
+  return each(ids, (id) => {
+    const item = getItem(rows, owner, id)
+    if (item === undefined) return 'todo_unknown'
+    if (item.done === done) return { facts: [], item }
+    const full = room.take(done ? -1 : 1, 0)
+    if (full !== undefined) return full
+    return { facts: [doneEvent(item, owner, done)], item: applied(item, { done }, now) }
+  })
+}
+
+type Reschedule = {
+  readonly owner: string
+  readonly items: readonly { readonly id: string; readonly due: string | null }[]
+  readonly limits: ListLimits
+}
+
+/** Sets due dates, or takes them away. Where one to-do is named twice, the later one counts. */
+export function rescheduleTodos(rows: Todos, input: Reschedule, now: number): Decision<TodoEvent, Outcome> {
+  const { owner, items, limits } = input
+  const dues = new Map(items.map(({ id, due }) => [id, due]))
+  const room = new Room(rows, owner, limits)
+  return each([...dues.keys()], (id) => {
+    const item = getItem(rows, owner, id)
+    if (item === undefined) return 'todo_unknown'
+    const change = { due: dues.get(id) ?? null }
+    const wrong = changeWrong(change)
+    if (wrong !== undefined) return wrong
+    const event = changedEvent(item, owner, change)
+    if (event === undefined) return { facts: [], item }
+    const full = room.take(0, 2 * storedSize(event.personal))
+    return full ?? { facts: [event], item: applied(item, change, now) }
+  })
+}
+
+/** Where to move a to-do: before or after another one, or to a place among the open ones, from 1. */
+export type Place = { readonly before: string } | { readonly after: string } | { readonly position: number }
+type Move = { readonly owner: string; readonly id: string; readonly place: Place }
+
+/** Refuses `todo_unknown` for either to-do, and `place_invalid` where it is to stand beside itself. */
+export function moveTodo(rows: Todos, { owner, id, place }: Move): Decision<TodoEvent, Item> {
+  const item = getItem(rows, owner, id)
+  if (item === undefined) return refuse('todo_unknown')
+  const beside = 'before' in place ? place.before : 'after' in place ? place.after : undefined
+  if (beside === id) return refuse('place_invalid')
+  if (beside !== undefined && getItem(rows, owner, beside) === undefined) return refuse('todo_unknown')
+  const all = allInOrder(rows, owner).map(([other]) => other)
+  const before = placeBefore(rows, owner, id, place, all)
+  const isThere = (all[all.indexOf(id) + 1] ?? null) === before
+  if (isThere) return accept<TodoEvent, Item>([], item)
+  const personal = { excerpt: excerptOf(item.todo) }
+  return accept<TodoEvent, Item>([{ type: 'TodoMoved', data: { todo: id, owner, before }, personal }], item)
+}
+
+/** The to-do that a moved one will stand before; `null` for the end. @param all the ids of the list, in order */
+function placeBefore(rows: Todos, owner: string, id: string, place: Place, all: readonly string[]): string | null {
+  if ('before' in place) return place.before
+  const others = all.filter((other) => other !== id)
+  if ('after' in place) return others[others.indexOf(place.after) + 1] ?? null
+  const open = openInOrder(rows, owner).filter(([other]) => other !== id)
+  return open[place.position - 1]?.[0] ?? null
+}
+
+/** Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones. */
+export function deleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
+  const bin = new Bin(rows, owner, limits)
+  return each(ids, (id) => {
+    const item = getItem(rows, owner, id)
+    return item === undefined ? 'todo_unknown' : { facts: [deletion(bin, item, owner, now)], item }
+  })
+}
+
+const deletion = (bin: Bin, item: Item, owner: string, now: number): TodoEvent => ({
+  type: 'TodoDeleted',
+  data: { todo: item.id, owner, undoUntil: now + UNDO_MS, replaces: bin.put(item.id) },
+  personal: { excerpt: excerptOf(item.todo) },
+})
+
+/** The deleted to-dos of a list, while a decision adds to them. */
+class Bin {
+  readonly #rows: Todos
+  readonly #limits: ListLimits
+  /** What can be undone, the oldest deletion first, with what it takes. */
+  readonly #held: { readonly id: string; readonly size: number }[]
+  #size: number
+
+  constructor(rows: Todos, owner: string, limits: ListLimits) {
+    this.#rows = rows
+    this.#limits = limits
+    const deleted = deletedInOrder(rows, owner).sort(([, a], [, b]) => a.expiresAt! - b.expiresAt!)
+    this.#held = deleted.map(([id]) => ({ id, size: this.#sizeOf(id) }))
+    this.#size = rows.todos.sizeBy('bin', owner)
+  }
+
+  #sizeOf(id: string): number {
+    return this.#rows.todos.sizeOf(id)
+  }
+
+  /** Takes one in; gives those that can no longer be undone. Where all of Daybook is full, that is all the others. */
+  put(id: string): string[] {
+    const size = this.#sizeOf(id)
+    const isFull = this.#rows.todos.totalSize >= this.#limits.sizeOfAll
+    const gone: string[] = []
+    while (
+      this.#held.length > 0 &&
+      (isFull || this.#held.length >= this.#limits.open || this.#size + size > this.#limits.size)
+    ) {
+      const oldest = this.#held.shift()!
+      this.#size -= oldest.size
+      gone.push(oldest.id)
+    }
+    this.#held.push({ id, size })
+    this.#size += size
+    return gone
+  }
+}
+
+/** Takes deletions back: each to-do is again what it was, where it was. */
+export function undeleteTodos(rows: Todos, { owner, ids, limits }: Several): Decision<TodoEvent, Outcome> {
+  const room = new Room(rows, owner, limits)
+  return each(ids, (id) => {
+    const todo = find(rows, owner, id)
+    if (todo === undefined) return 'todo_unknown'
+    if (todo.deletedAt === null) return 'todo_not_deleted'
+    const item = itemOf([id, todo])
+    // It was in memory all the time, so Daybook as a whole holds no more than before.
+    const full = room.take(item.done ? 0 : 1, rows.todos.sizeOf(id), 0)
+    if (full !== undefined) return full
+    const personal = { excerpt: excerptOf(item.todo) }
+    return { facts: [{ type: 'TodoUndeleted', data: { todo: id, owner }, personal }], item }
+  })
+}
+
+/** @param text what the caller believes stands at that index; where it is given it must. */
+type DeleteAt = { owner: string; index: number; text: string | undefined; limits: ListLimits }
+
+/** Deletes by the plugin's index. Refuses `todo_index_unknown`, `todo_differs`. Gives what was deleted. */
+export function deleteTodoAt(rows: Todos, input: DeleteAt, now: number): Decision<TodoEvent, Item> {
+  const { owner, index, text, limits } = input
+  const found = openInOrder(rows, owner)[index]
+  if (found === undefined) return refuse('todo_index_unknown')
+  const item = itemOf(found)
+  if (text !== undefined && text !== item.todo) return refuse('todo_differs')
+  return accept([deletion(new Bin(rows, owner, limits), item, owner, now)], item)
+}
+
+/** The ids of a list as they stand, open and done. */
+export const idsInOrder = (rows: Todos, owner: string): string[] => keptInOrder(rows, owner).map(([id]) => id)

@@ -1,0 +1,154 @@
+/** To-dos by id: the list, one to-do, its changes, and several at once: `/todos/{username}/items…`. */
+import Router from '@koa/router'
+import type { Context } from 'koa'
+import { Refused } from '../ledger/refused.ts'
+import { sentence } from '../service/refusals.ts'
+import { etagOf, type Item, type Outcome, type Place, READ, type Safely, type Todos, WRITE } from '../service/todos.ts'
+import { requireListCaller } from './callers.ts'
+import { type Body, changeOf, draftOf, idsOf, keyOf, optionalText, queryOf, requiredText } from './members.ts'
+import { jsonObject, onlyMembers } from './parse.ts'
+import type { Deps } from './settings.ts'
+
+type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
+
+const PATH = '/todos/:username/items'
+const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes', 'username']
+/** A merge patch (RFC 7396), by its own name or as JSON. */
+const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
+const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
+
+export function itemRoutes(deps: Deps): Router {
+  const { todos } = deps.services
+  const router = new Router({ sensitive: true, strict: true })
+
+  router.get(PATH, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, READ)
+    const { limit, ...texts } = Object.fromEntries(queryOf(ctx, QUERY))
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = await todos.find(caller, limit === undefined ? texts : { ...texts, limit: wholeNumber('limit', limit) })
+  })
+
+  router.post(PATH, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const body = onlyMembers(jsonObject(ctx), ITEM_MEMBERS)
+    const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
+    ctx.status = 201
+    ctx.set('Location', `${deps.settings.publicUrl}${ctx.path}/${items[0]!.id}`)
+    answerItem(ctx, items[0]!)
+  })
+
+  router.post(`${PATH}/batch`, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
+    const run = Object.hasOwn(actions, String(body.action)) ? actions[body.action as Action] : undefined
+    if (run === undefined)
+      throw new Refused('batch_invalid', `"action" must be one of ${Object.keys(actions).join(', ')}.`)
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = await run(todos, caller, body, keyOf(ctx))
+  })
+
+  router.get(`${PATH}/:id`, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, READ)
+    answerItem(ctx, await todos.get(caller, String(ctx.params.id)))
+    ctx.status = 200
+    if (!ctx.fresh) return
+    ctx.body = null
+    ctx.status = 304
+  })
+
+  router.patch(`${PATH}/:id`, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done'])
+    const safely = { ...keyOf(ctx), expects: expectation(ctx) }
+    answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
+  })
+
+  router.delete(`${PATH}/:id`, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const safely = { ...keyOf(ctx), expects: expectation(ctx) }
+    ctx.set('Cache-Control', 'no-store')
+    ctx.body = await todos.deleteOne(caller, String(ctx.params.id), safely)
+  })
+
+  router.post(`${PATH}/:id/move`, async (ctx) => {
+    const caller = await requireListCaller(ctx, deps, WRITE)
+    const body = onlyMembers(jsonObject(ctx), ['before', 'after', 'position', 'username'])
+    answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), keyOf(ctx)))
+  })
+
+  return router
+}
+
+function answerItem(ctx: Context, item: Item): void {
+  ctx.set('Cache-Control', 'no-store')
+  ctx.set('ETag', etagOf(item))
+  ctx.body = item
+}
+
+type Act = (todos: Todos, caller: ListCaller, body: Body, safely: Safely) => Promise<object>
+const several =
+  (run: (todos: Todos) => (caller: ListCaller, ids: readonly string[], safely: Safely) => Promise<Outcome>): Act =>
+  async (todos, caller, { ids, items }, safely) => {
+    if (items !== undefined) throw new Refused('batch_invalid', 'This action takes "ids", not "items".')
+    return inWords(await run(todos)(caller, idsOf(ids), safely))
+  }
+
+/** What a batch can do. All to-dos of `add` are added, or none. */
+const actions = {
+  add: async (todos, caller, { items, ids }, safely) => {
+    if (ids !== undefined || !Array.isArray(items)) throw new Refused('batch_invalid', 'This action takes "items".')
+    const drafts = items.map((item) => draftOf(onlyMembers(objectOf(item), ITEM_MEMBERS)))
+    const added = await todos.add(caller, drafts, safely)
+    return { items: added.items, failures: [] }
+  },
+  complete: several((todos) => todos.complete),
+  reopen: several((todos) => todos.reopen),
+  delete: several((todos) => todos.delete),
+  undelete: several((todos) => todos.undelete),
+  reschedule: async (todos, caller, { items, ids }, safely) => {
+    if (ids !== undefined || !Array.isArray(items)) throw new Refused('batch_invalid', 'This action takes "items".')
+    const dues = items.map((item) => {
+      const { id, due } = onlyMembers(objectOf(item), ['id', 'due'])
+      const text = optionalText(due, 'due_invalid')
+      if (text === undefined) throw new Refused('due_invalid')
+      return { id: requiredText(id, 'batch_invalid'), due: text }
+    })
+    return inWords(await todos.reschedule(caller, dues, safely))
+  },
+} satisfies { readonly [action: string]: Act }
+type Action = keyof typeof actions
+
+const inWords = ({ items, failures }: Outcome): object => ({
+  items,
+  failures: failures.map(({ id, why }) => ({ id, why: sentence(why) })),
+})
+
+function objectOf(value: unknown): Body {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Refused('batch_invalid', 'Each of "items" must be an object.')
+  return value as Body
+}
+
+/** @throws {Refused} `place_invalid` unless exactly one place is named */
+function placeOf({ before, after, position }: Body): Place {
+  const named = [before, after, position].filter((value) => value !== undefined)
+  if (named.length !== 1) throw new Refused('place_invalid')
+  if (typeof before === 'string') return { before }
+  if (typeof after === 'string') return { after }
+  if (typeof position === 'number' && Number.isSafeInteger(position) && position >= 1) return { position }
+  throw new Refused('place_invalid')
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Refused('filter_invalid', `"${name}" must be a whole number.`)
+  return Number(text)
+}
+
+/** `If-Match` (RFC 9110 §13.1.1): whether the to-do still is what the caller read. Weak tags never match. */
+function expectation(ctx: Context): Safely['expects'] {
+  const header = ctx.get('if-match').trim()
+  if (ctx.req.headers['if-match'] === undefined) return undefined
+  if (header === '*') return () => true
+  const tags = header.split(',').map((tag) => tag.trim())
+  return (item) => tags.includes(etagOf(item))
+}

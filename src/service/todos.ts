@@ -1,0 +1,360 @@
+/** To-dos, as every surface offers them: add, find, change, complete, move, delete, undo; each write at most once a key. */
+import { createHash } from 'node:crypto'
+import {
+  type Filter,
+  findTodos,
+  type Overview,
+  overviewOf,
+  type Position,
+  type Search,
+  SORTS,
+  STATES,
+} from '../domain/agenda.ts'
+import type { State } from '../domain/domain.ts'
+import { isDate, isDue } from '../domain/due.ts'
+import {
+  type Added,
+  addTodos,
+  type Change,
+  changeTodo,
+  changeWrong,
+  deleteTodoAt,
+  deleteTodos,
+  type Failure,
+  getItem,
+  type ListLimits,
+  MAX_BATCH,
+  moveTodo,
+  type NewTodo,
+  type Outcome,
+  type Place,
+  rescheduleTodos,
+  setDone,
+  storedSize,
+  undeleteTodos,
+} from '../domain/edits.ts'
+import { inList, ownerId } from '../domain/lists.ts'
+import { decideOnce } from '../domain/outcomes.ts'
+import { accept, type Decision, refuse } from '../domain/shape.ts'
+import { type Item, itemOf, openInOrder, type TodoEvent } from '../domain/todos.ts'
+import { canonical } from '../ledger/chain.ts'
+import { newId } from '../ledger/ids.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
+import { newKey } from '../ledger/vault.ts'
+import { type ListCaller, requireScope } from './authentication.ts'
+import type { Limits } from './limits.ts'
+import type { Policy } from './policy.ts'
+import { digest } from './secrets.ts'
+
+export type { Change, Failure, Item, Outcome, Overview, Place }
+export { MAX_BATCH }
+
+/** A to-do as a caller describes a new one. */
+export type Draft = Omit<Change, 'done'> & { readonly text: string }
+
+/** What finding takes, as callers write it. Absent members have defaults: open to-dos, in the person's order. */
+export type Query = {
+  /** Words that must all stand in the text or the notes. */
+  readonly query?: string | undefined
+  readonly state?: string | undefined
+  /** Due before this date or time; without it. */
+  readonly due_before?: string | undefined
+  /** Due at this date or time, or after it. */
+  readonly due_after?: string | undefined
+  readonly sort?: string | undefined
+  /** 1 to 100. */
+  readonly limit?: number | undefined
+  readonly cursor?: string | undefined
+}
+export type Found = { readonly items: readonly Item[]; readonly next_cursor: string | null; readonly total: number }
+
+/** How a write may be made safe: by a key that makes a repeat harmless, and by what the caller believes. */
+export type Safely = {
+  /** 1 to 255 visible ASCII characters; the same request again within a day is answered as the first was. */
+  readonly key?: string | undefined
+  readonly expects?: ((item: Item) => boolean) | undefined
+}
+
+export const READ = 'todos:read'
+export const WRITE = 'todos:write'
+const MAX_LIMIT = 100
+const DEFAULT_LIMIT = 50
+/** ChatGPT takes at most 100,000 characters in an answer. */
+export const MAX_ANSWER_CHARACTERS = 90_000
+const MAX_QUERY_LENGTH = 1000
+
+type Decide<T> = (state: State, owner: string, now: number) => Decision<TodoEvent, T>
+type Write = {
+  readonly operation: string
+  readonly input: unknown
+  readonly cost: number
+  readonly key: string | undefined
+}
+
+export class Todos {
+  readonly #ledger: Ledger
+  readonly #limits: Limits
+  readonly #most: ListLimits
+
+  constructor(ledger: Ledger, limits: Limits, policy: Policy) {
+    this.#ledger = ledger
+    this.#limits = limits
+    this.#most = { open: policy.maxOpenTodos, size: policy.maxListSize, sizeOfAll: policy.maxListsSize }
+  }
+
+  /** The texts of the open to-dos from an index on, opened one by one as `take` asks for them. */
+  texts<T>(caller: ListCaller, from: number, take: (texts: Iterable<string>) => T): Promise<T> {
+    return this.#read(caller, (state, owner) => take(textsFrom(state, owner, from)))
+  }
+
+  /** @throws {Refused} `filter_invalid`, `cursor_invalid` */
+  find(caller: ListCaller, query: Query): Promise<Found> {
+    const search = searchOf(query)
+    const mark = markOf(query)
+    const after = query.cursor === undefined ? undefined : readCursor(query.cursor, mark)
+    return this.#read(caller, (state, owner) => {
+      const { items, next, total } = findTodos(state, { ...search, owner, after })
+      return { items, next_cursor: next === undefined ? null : writeCursor(next, mark), total }
+    })
+  }
+
+  /** @throws {Refused} `todo_unknown`, for a to-do of somebody else as for none */
+  get(caller: ListCaller, id: string): Promise<Item> {
+    return this.#read(caller, (state, owner) => getItem(state, owner, id)).then((item) => {
+      if (item === undefined) throw new Refused('todo_unknown')
+      return item
+    })
+  }
+
+  /** @param today the person's date; the date in UTC where it is not known */
+  overview(caller: ListCaller, today?: string): Promise<Overview & { readonly today: string }> {
+    if (today !== undefined && !isDate(today))
+      throw new Refused('filter_invalid', '"today" must be a date: 2026-12-01.')
+    return this.#read(caller, (state, owner, now) => {
+      const day = today ?? new Date(now).toISOString().slice(0, 10)
+      return { today: day, ...overviewOf(state, owner, day) }
+    })
+  }
+
+  /** Adds all of them, or none. @throws {Refused} as `addTodos` does; `batch_invalid` */
+  add(caller: ListCaller, drafts: readonly Draft[], { key }: Safely = {}): Promise<Added> {
+    requireScope(caller, WRITE)
+    requireBatch(drafts)
+    for (const draft of drafts) requireRight(draft)
+    const items = drafts.map((draft): NewTodo => {
+      const { text, notes = null, due = null, priority = null } = draft
+      return { id: newId(this.#ledger.now()), text, notes: notes === '' ? null : notes, due, priority }
+    })
+    const cost = drafts.reduce((sum, { text, notes, due }) => sum + costOf({ text, notes, due }), 0)
+    const limits = this.#most
+    return this.#write(caller, { operation: 'add', input: drafts, cost, key }, true, (state, owner, now) =>
+      addTodos(state, { owner, items, limits }, now),
+    )
+  }
+
+  /** Sets what is given, and leaves the rest. @throws {Refused} as `changeTodo` does */
+  change(caller: ListCaller, id: string, given: Change, { key, expects }: Safely = {}): Promise<Item> {
+    requireScope(caller, WRITE)
+    requireRight(given)
+    const change = given.notes === '' ? { ...given, notes: null } : given
+    const { text, notes, due } = change
+    const write = { operation: 'change', input: { id, ...given }, cost: costOf({ text, notes, due }), key }
+    return this.#write(caller, write, false, (state, owner, now) =>
+      changeTodo(state, { owner, id, change, limits: this.#most, expects }, now),
+    )
+  }
+
+  complete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+    this.#several(caller, 'complete', ids, safely, (state, several, now) =>
+      setDone(state, { ...several, done: true }, now),
+    )
+
+  reopen = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+    this.#several(caller, 'reopen', ids, safely, (state, several, now) =>
+      setDone(state, { ...several, done: false }, now),
+    )
+
+  delete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+    this.#several(caller, 'delete', ids, safely, deleteTodos)
+
+  undelete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+    this.#several(caller, 'undelete', ids, safely, undeleteTodos)
+
+  /** Sets due dates; `null` takes one away. */
+  reschedule(
+    caller: ListCaller,
+    items: readonly { readonly id: string; readonly due: string | null }[],
+    { key }: Safely = {},
+  ): Promise<Outcome> {
+    requireScope(caller, WRITE)
+    requireBatch(items)
+    const write = { operation: 'reschedule', input: items, cost: items.length, key }
+    return this.#write(caller, write, false, (state, owner, now) =>
+      rescheduleTodos(state, { owner, items, limits: this.#most }, now),
+    )
+  }
+
+  /** @throws {Refused} `todo_unknown`, `place_invalid` */
+  move(caller: ListCaller, id: string, place: Place, { key }: Safely = {}): Promise<Item> {
+    requireScope(caller, WRITE)
+    const write = { operation: 'move', input: { id, ...place }, cost: 1, key }
+    return this.#write(caller, write, false, (state, owner) => moveTodo(state, { owner, id, place }))
+  }
+
+  /** Deletes one. @throws {Refused} `todo_unknown`, `precondition_failed` */
+  deleteOne(caller: ListCaller, id: string, { key, expects }: Safely = {}): Promise<Item> {
+    requireScope(caller, WRITE)
+    const write = { operation: 'deleteOne', input: id, cost: 1, key }
+    return this.#write(caller, write, false, (state, owner, now): Decision<TodoEvent, Item> => {
+      const item = getItem(state, owner, id)
+      if (item === undefined) return refuse('todo_unknown')
+      if (expects !== undefined && !expects(item)) return refuse('precondition_failed')
+      const deleted = deleteTodos(state, { owner, ids: [id], limits: this.#most }, now)
+      return accept<TodoEvent, Item>(deleted.facts, item)
+    })
+  }
+
+  /** Deletes by the plugin's index. @throws {Refused} `todo_index_unknown`, `todo_differs` */
+  deleteAt(caller: ListCaller, index: number, text: string | undefined, { key }: Safely = {}): Promise<Item> {
+    requireScope(caller, WRITE)
+    const write = { operation: 'deleteAt', input: { index, text }, cost: 1, key }
+    return this.#write(caller, write, false, (state, owner, now) =>
+      deleteTodoAt(state, { owner, index, text, limits: this.#most }, now),
+    )
+  }
+
+  #several(
+    caller: ListCaller,
+    operation: string,
+    ids: readonly string[],
+    { key }: Safely = {},
+    decide: (
+      state: State,
+      several: { owner: string; ids: readonly string[]; limits: ListLimits },
+      now: number,
+    ) => Decision<TodoEvent, Outcome>,
+  ): Promise<Outcome> {
+    requireScope(caller, WRITE)
+    requireBatch(ids)
+    return this.#write(caller, { operation, input: ids, cost: ids.length, key }, false, (state, owner, now) =>
+      decide(state, { owner, ids, limits: this.#most }, now),
+    )
+  }
+
+  async #read<T>(caller: ListCaller, look: (state: State, owner: string, now: number) => T): Promise<T> {
+    requireScope(caller, READ)
+    // A list that nobody has written to yet is empty, and no id is empty.
+    return this.#ledger.ask(caller, (state, now) => look(state, ownerId(state, caller.owner) ?? '', now))
+  }
+
+  /** @param begins whether a list that is not there yet begins with this write */
+  async #write<T>(caller: ListCaller, write: Write, begins: boolean, decide: Decide<T>): Promise<T> {
+    const { operation, input, cost, key } = write
+    if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) throw new Refused('idempotency_key_malformed')
+    // The outcome that is kept with a key holds the texts once more.
+    this.#limits.take(caller.meter, 'write', caller.budget, key === undefined ? cost : 2 * cost)
+    return this.#ledger.transact(caller, (state, now) => {
+      let owner = ownerId(state, caller.owner)
+      const begin = () => {
+        owner = newId(now)
+        return { id: owner, key: newKey() }
+      }
+      const run = () =>
+        begins ? inList(state, caller.owner, begin, (id) => decide(state, id, now)) : decide(state, owner ?? '', now)
+      if (key === undefined) return run()
+      const { size, sizeOfAll } = this.#most
+      const once = {
+        key: keyOf(caller, key),
+        request: requestOf(operation, input),
+        owner: () => owner,
+        size,
+        sizeOfAll,
+      }
+      return decideOnce(state, once, run, now)
+    })
+  }
+}
+
+function* textsFrom(state: State, owner: string, from: number): Generator<string> {
+  for (const row of openInOrder(state, owner).slice(from)) yield itemOf(row).todo
+}
+
+/** How many changes a text counts as: one for each 512 bytes as stored. */
+const costOf = (texts: { [field: string]: string | null | undefined }): number => {
+  const given = Object.entries(texts).filter(([, text]) => typeof text === 'string')
+  return Math.max(1, Math.ceil(storedSize(Object.fromEntries(given)) / 512))
+}
+
+/** A key belongs to whoever sent it: the list, and the app through which it came. */
+const keyOf = ({ owner, via, actor }: ListCaller, key: string): string =>
+  digest(canonical([owner, via.client ?? via.key ?? actor.id, key]))
+const requestOf = (operation: string, input: unknown): string =>
+  digest(canonical([operation, JSON.parse(JSON.stringify(input ?? null))]))
+
+function requireBatch(named: readonly unknown[]): void {
+  if (named.length < 1 || named.length > MAX_BATCH) throw new Refused('batch_invalid')
+}
+
+/** Refuses before anything is counted or decided. The decision asks again. */
+function requireRight(change: Change): void {
+  const wrong = changeWrong(change)
+  if (wrong !== undefined) throw new Refused(wrong)
+}
+
+/** The entity tag of a to-do (RFC 9110 §8.8.3): another one after each change of what callers see. */
+export const etagOf = (item: Item): string =>
+  `"${createHash('sha256').update(JSON.stringify(item)).digest('base64url').slice(0, 22)}"`
+
+function searchOf(query: Query): Omit<Search, 'owner' | 'after'> {
+  const { query: text = '', state = 'open', sort = 'order', limit = DEFAULT_LIMIT } = query
+  const { due_before: dueBefore, due_after: dueAfter } = query
+  for (const [name, value] of [
+    ['due_before', dueBefore],
+    ['due_after', dueAfter],
+  ] as const)
+    if (value !== undefined && !isDue(value))
+      throw new Refused('filter_invalid', `"${name}" must be a date (2026-12-01) or a date and time with offset.`)
+  if (text.length > MAX_QUERY_LENGTH) throw new Refused('filter_invalid', 'The query is too long.')
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+    throw new Refused('filter_invalid', `"limit" must be a whole number from 1 to ${MAX_LIMIT}.`)
+  const words = text
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '')
+  const filter: Filter = { state: oneOf('state', STATES, state), words, dueBefore, dueAfter }
+  return { filter, sort: oneOf('sort', SORTS, sort), limit, maxCharacters: MAX_ANSWER_CHARACTERS - 1000 }
+}
+
+function oneOf<T extends string>(name: string, known: readonly T[], value: string): T {
+  const found = known.find((one) => one === value)
+  if (found === undefined) throw new Refused('filter_invalid', `"${name}" must be one of ${known.join(', ')}.`)
+  return found
+}
+
+/** Marks the search that a cursor belongs to. */
+const markOf = ({ query = '', state = 'open', due_before = '', due_after = '', sort = 'order' }: Query): string =>
+  digest(canonical([query, state, due_before, due_after, sort])).slice(0, 16)
+
+const writeCursor = ({ key, rank, id }: Position, mark: string): string =>
+  Buffer.from(JSON.stringify([mark, key, rank, id])).toString('base64url')
+
+/** @throws {Refused} `cursor_invalid` */
+function readCursor(cursor: string, mark: string): Position {
+  if (!/^[\w-]{1,400}$/.test(cursor)) throw new Refused('cursor_invalid')
+  let read: unknown
+  try {
+    read = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))
+  } catch {
+    throw new Refused('cursor_invalid')
+  }
+  if (!Array.isArray(read) || read.length !== 4) throw new Refused('cursor_invalid')
+  const [of, key, rank, id] = read
+  const isRight =
+    of === mark &&
+    (typeof key === 'string' || typeof key === 'number') &&
+    typeof rank === 'number' &&
+    typeof id === 'string'
+  if (!isRight) throw new Refused('cursor_invalid')
+  return { key, rank, id }
+}
