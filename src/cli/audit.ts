@@ -2,15 +2,12 @@
 import { createReadStream } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { ownerId } from '../domain/lists.ts'
 import { FilterMalformed, parseFilter } from '../domain/search.ts'
 import type { Item } from '../domain/todos.ts'
-import { findUser } from '../domain/users.ts'
-import { type Listed, listAt, listedIn, recordLook } from '../ledger/audit.ts'
+import type { Listed } from '../ledger/audit.ts'
 import { EXPORT_FORMATS, type ExportFormat } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { verifyExport } from '../ledger/proof.ts'
-import { Refused } from '../ledger/refused.ts'
 import type { Audit } from '../service/audit.ts'
 import { operatorServices } from '../service/services.ts'
 import {
@@ -98,21 +95,17 @@ export const acts: { readonly [name: string]: Act } = {
     if (!isRecorded) yield NOT_RECORDED
   },
 
-  async *'audit state'(ledger, input, by) {
+  async *'audit state'(ledger, input, by, signal) {
     const [name, at] = [textOf(input, 'user'), countOf(input, 'at')]
     if (at > ledger.head.seq) throw new InputError(`there is no event ${at}: the book ends at ${ledger.head.seq}`)
-    const owner = await ledger.read((state) => findUser(state, name)?.id ?? ownerId(state, { list: name }))
-    if (owner === undefined) throw new Refused('user_unknown')
-    const then = await listAt(ledger, owner, at)
-    const now = new Map(
-      (await ledger.read((state) => listedIn(state, owner))).map((listed) => [listed.item.id, listed]),
-    )
-    for (const { idx, item } of then) yield { row: stateRow(item, { idx, item }, now.get(item.id)) }
-    const before = new Set(then.map(({ item }) => item.id))
-    for (const listed of now.values())
+    const { found, isRecorded } = await auditOf(ledger).state(by, { name, at, signal })
+    const now = new Map(found.now.map((listed) => [listed.item.id, listed]))
+    for (const listed of found.then) yield { row: stateRow(listed.item, listed, now.get(listed.item.id)) }
+    const before = new Set(found.then.map(({ item }) => item.id))
+    for (const listed of found.now)
       if (!before.has(listed.item.id)) yield { row: stateRow(listed.item, undefined, listed) }
     yield { say: `The list of ${name} after event ${at}, and where each to-do stands now.` }
-    if (!(await recordLook(ledger, by, 'state', `owner:${owner} seq:..${at}`))) yield NOT_RECORDED
+    if (!isRecorded) yield NOT_RECORDED
   },
 
   async *'audit export'(ledger, input, by, signal) {

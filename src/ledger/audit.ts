@@ -149,11 +149,20 @@ export function listedIn(state: State, owner: string): Listed[] {
   })
 }
 
-/** A list as it stood when event `seq` had happened. @param owner the id of its user or list */
-export async function listAt(ledger: Ledger, owner: string, seq: number): Promise<Listed[]> {
+/**
+ * A list as it stood when event `seq` had happened.
+ * @param owner the id of its user or list
+ * @param onRead told how far it has got
+ */
+export async function listAt(
+  ledger: Ledger,
+  owner: string,
+  seq: number,
+  onRead: (seq: number) => void = () => {},
+): Promise<Listed[]> {
   const search = searchOf(ledger, `owner:${owner} ${TODO_EVENTS.map((type) => `type:${type}`).join(' ')}`)
   const state = initial()
-  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) {
+  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false, onRead })) {
     evolve(state, event)
     if (event.seq % 1000 === 0) forgetChanges(state)
   }

@@ -1,8 +1,22 @@
 /** The audit: what an operator may ask the book. Each look is recorded; what takes long asks again whether they still may. */
 import type { Look } from '../domain/book.ts'
+import { ownerId } from '../domain/lists.ts'
 import { FilterMalformed, type Search } from '../domain/search.ts'
 import type { Told } from '../domain/told.ts'
-import { count, follow, followFrom, list, neighbours, recordLook, searchOf, tell } from '../ledger/audit.ts'
+import { findUser } from '../domain/users.ts'
+import {
+  count,
+  follow,
+  followFrom,
+  type Listed,
+  list,
+  listAt,
+  listedIn,
+  neighbours,
+  recordLook,
+  searchOf,
+  tell,
+} from '../ledger/audit.ts'
 import type { Head } from '../ledger/chain.ts'
 import { type ExportFormat, exportText } from '../ledger/export.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -63,6 +77,9 @@ export type Stats = {
   /** Where the book ended when counting began. */
   readonly head: Head
 }
+
+/** A list as it stood, and as it stands now. */
+export type ListStates = { readonly then: readonly Listed[]; readonly now: readonly Listed[] }
 
 export type Export = Omit<Reading, 'onRead'> & { readonly format: ExportFormat; readonly opened: boolean }
 
@@ -137,6 +154,23 @@ export class Audit {
     const { search, isRecorded } = await this.#begin(caller, 'stats', of.filter)
     const counts = await count(this.#ledger, search, head.seq, this.#check(caller, of))
     return { found: { counts: [...counts].sort(([, a], [, b]) => b - a), head }, isRecorded }
+  }
+
+  /**
+   * A list as it stood after event `at`, and as it stands now.
+   * @throws {Refused} as `admit`; `user_unknown` where neither a user nor a list has that name
+   */
+  async state(
+    caller: Caller,
+    { name, at, signal }: { readonly name: string; readonly at: number; readonly signal: AbortSignal },
+  ): Promise<Looked<ListStates>> {
+    await this.admit(caller)
+    const ledger = this.#ledger
+    const owner = await ledger.read((state) => findUser(state, name)?.id ?? ownerId(state, { list: name }))
+    if (owner === undefined) throw new Refused('user_unknown')
+    const isRecorded = await recordLook(ledger, caller, 'state', `owner:${owner} seq:..${at}`)
+    const then = await listAt(ledger, owner, at, this.#check(caller, { signal }))
+    return { found: { then, now: await ledger.ask(caller, (state) => listedIn(state, owner)) }, isRecorded }
   }
 
   /**
