@@ -13,7 +13,7 @@ import { attach, createHttpServer } from '../http/server.ts'
 import type { Settings } from '../http/settings.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { LIMITS, type LimitName, type LimitSettings } from '../service/limits.ts'
-import { banner } from './banner.ts'
+import { addressTrouble, banner } from './banner.ts'
 import { settleClient } from './client.ts'
 import { type Config, type LimitSetting, UsageError } from './config.ts'
 import { settleServiceToken } from './key.ts'
@@ -65,6 +65,8 @@ export async function serve(config: Config): Promise<void> {
         { version, listens: `${config.HOST}:${config.APP_PORT}`, publicUrl: config.PUBLIC_URL, head: ledger.head },
         'serving',
       )
+      const trouble = addressTrouble(config)
+      if (trouble !== undefined) log.warn(trouble)
       if (config.AUTH_MODE === 'none')
         log.warn('AUTH_MODE=none: whoever reaches this address can read and change every list')
       const known = await ledger.read(({ clients, waiting, users }) => ({

@@ -21,6 +21,7 @@ import { metadataRoutes } from './oauth/metadata.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { clientAddress, meterOf, prefersPage } from './origin.ts'
+import { knowHome } from './pages/address.ts'
 import { sendPage } from './pages/layout.ts'
 import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
@@ -72,6 +73,7 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   const places = sitemap(deps)
   const placeOf = placeFinder(places)
   app.use(identifyAndLog(deps, trustedProxies))
+  app.use(knowHome(deps.settings.publicUrl))
   app.use(endUnread)
   app.use(securityHeaders(deps))
   app.use(answerFailures(deps, placeOf))
@@ -81,7 +83,8 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
-  app.on('error', (error: NodeJS.ErrnoException) => {
+  app.on('error', (error: NodeJS.ErrnoException | Refused) => {
+    if (error instanceof Refused) return deps.log.info({ reason: error.reason }, 'an answer was cut short')
     const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(error.code ?? '')
     if (hasLeft) deps.log.debug({ code: error.code }, 'whoever asked has gone')
     else deps.log.error({ err: error }, 'a response failed')
@@ -184,6 +187,11 @@ const answerFailures =
       await next()
       if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
+      // Nobody reads the answer any more, and what was read for it has stopped.
+      if (ctx.res.destroyed && error instanceof Error && error.name === 'AbortError') {
+        ctx.body = ''
+        return
+      }
       if (!(error instanceof Refused)) return answerBug(ctx, surface, error, log)
       refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)

@@ -128,7 +128,7 @@ test(`${ROUNDS} rounds of an API key revoked while it writes: nothing after the 
   t.truthy(await world.ledger.read((state) => findUser(state, 'alice')))
   for (let round = 0; round < ROUNDS; round++) {
     const [key, secret] = [`k${round}`, `dbk_${'k'.repeat(40)}${round}`]
-    const issue = { key, username: 'alice', digest: digest(secret), label: 'race' }
+    const issue = { key, user: 'u1', digest: digest(secret), label: 'race' }
     await world.ledger.transact(SYSTEM, (state) => issueKey(state, issue))
     const end = () => world.ledger.transact(SYSTEM, (state) => revokeKey(state, key))
     await race(t, world, round, { api: apiOf(world, secret), list: 'me', end, ended: 'KeyRevoked' })
