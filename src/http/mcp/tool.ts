@@ -77,7 +77,7 @@ export const bugTold = (request: string): string =>
 /** What a refusal tells a model: what is wrong, and what to do. */
 export function told({ reason, detail }: { readonly reason: Reason; readonly detail?: string | undefined }): string {
   const { mcp, sentence } = refusals[reason]
-  return [detail, mcp].filter((text) => text !== undefined).join(' ') || sentence
+  return detail ?? mcp ?? sentence
 }
 
 function refused(tool: string, { deps, caller }: Call, error: Refused): CallToolResult {
