@@ -251,7 +251,9 @@ export const refusals: Rows = {
   grant_unknown: row(404, 'grant_unknown', 'There is no connection or approval of that ID.'),
   // Bearers
   token_missing: row(401, 'unauthorized', 'An access token is needed: Authorization: Bearer …'),
-  token_unknown: row(401, 'invalid_token', 'The access token is malformed, expired or revoked.'),
+  token_unknown: row(401, 'invalid_token', 'The access token is malformed, expired or revoked.', {
+    mcp: 'The connection to Daybook has ended. Ask the user to connect Daybook again.',
+  }),
   scope_insufficient: row(403, 'insufficient_scope', 'The access token does not allow that.', {
     mcp: 'The user has not allowed this. They can allow it by connecting Daybook again.',
   }),
