@@ -14,9 +14,9 @@ import {
   grantConsent,
   isRemembered,
   requestConsent,
-  scopeWords,
 } from '../../domain/consents.ts'
 import type { CodeIssued } from '../../domain/grants.ts'
+import { scopeWords } from '../../domain/scopes.ts'
 import type { Decision } from '../../domain/shape.ts'
 import { usernameOf } from '../../domain/users.ts'
 import { newId } from '../../ledger/ids.ts'
