@@ -16,6 +16,7 @@ import { proxyList } from '../src/http/origin.ts'
 import { attach, createHttpServer } from '../src/http/server.ts'
 import type { Settings } from '../src/http/settings.ts'
 import { type Caller, Ledger } from '../src/ledger/ledger.ts'
+import type { FetchDocument } from '../src/service/documents.ts'
 import { digest } from '../src/service/secrets.ts'
 
 /** A folder that goes away with the test. */
@@ -117,11 +118,12 @@ export type World = {
 }
 
 /** Starts a world; when the test ends, checks that its book holds (`assertBookHolds`). */
-/** @param proxies whose `X-Forwarded-For` is believed */
+/** @param proxies whose `X-Forwarded-For` is believed @param fetchDocument how client-id documents are fetched */
 export async function startWorld(
   t: ExecutionContext,
   changed: Partial<Settings> = {},
   proxies: readonly string[] = [],
+  fetchDocument?: FetchDocument,
 ): Promise<World> {
   const folder = temporaryFolder(t)
   const clock = new Clock()
@@ -145,6 +147,7 @@ export async function startWorld(
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
     },
     proxyList(proxies),
+    fetchDocument,
   )
   attach(server, app, clock.read)
 

@@ -5,8 +5,6 @@ import { field, type Html, hidden, html, type Page } from './layout.ts'
 export type Destination = {
   readonly returnTo: string
   readonly clientName?: string
-  /** The origin of the app's callback. */
-  readonly callbackOrigin?: string
 }
 
 export type SignInPage = Destination & {
@@ -20,7 +18,7 @@ export type SignInPage = Destination & {
 export const signInPage = (of: SignInPage): Page => ({
   title: 'Sign in',
   status: of.status ?? 200,
-  formTargets: of.callbackOrigin === undefined ? [] : [of.callbackOrigin],
+  leadsOn: of.returnTo !== '/',
   body: html`<h1>Sign in</h1>
     ${purpose(of)}
     ${of.error === undefined ? '' : html`<p class="alert" role="alert" id="form-error">${of.error}</p>`}

@@ -19,7 +19,7 @@ export function signUpPage(of: SignUpPage): Page {
   return {
     title: 'Create an account',
     status: of.status ?? 200,
-    formTargets: of.callbackOrigin === undefined ? [] : [of.callbackOrigin],
+    leadsOn: of.returnTo !== '/',
     body: html`<h1>Create an account</h1>
     ${purpose(of)}
     ${
