@@ -185,15 +185,6 @@ test('2. state is kept byte for byte; without one there is none', (t) => {
   t.is((examine({ state: undefined }) as { state: string | null }).state, null)
 })
 
-test('a scope in its order, and in words', (t) => {
-  t.is(DEFAULT_SCOPE, 'todos:read todos:write')
-  t.is(normalizeScope('todos:write todos:read todos:write'), DEFAULT_SCOPE)
-  for (const wrong of [' ', 'x', 'todos:read,todos:write', '__proto__', 'constructor'])
-    t.is(normalizeScope(wrong), undefined)
-  t.deepEqual(scopeWords(DEFAULT_SCOPE), ['see your to-dos', 'add to-dos and delete them'])
-  t.deepEqual(scopeWords('todos:read'), ['see your to-dos'])
-})
-
 const EXPIRES = NOON + 30 * MINUTE
 const asked = (): History =>
   twoClients().given(registered('alice'), registered('bob'), signedIn('alice', 's1'), signedIn('bob', 's2'))
