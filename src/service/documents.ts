@@ -185,6 +185,8 @@ function get(
     })
     sent.on('error', reject)
     sent.once('response', resolve)
+    // Node ends a request without an error where the host switches protocols (101).
+    sent.once('close', () => reject(new DocumentUnreadable('The client-id document was not sent.')))
     sent.once('socket', (socket) =>
       socket.once('connect', () => {
         const { remoteAddress = '' } = socket
