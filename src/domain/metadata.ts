@@ -63,10 +63,11 @@ function readCommon(given: Metadata, authMethod: AuthMethod): Description | Wron
 function readRedirects(given: unknown, isPublic: boolean): readonly string[] | Wrong {
   const invalid = (detail: string): Wrong => wrong(detail, 'redirect_invalid')
   if (!Array.isArray(given) || given.length === 0) return invalid('redirect_uris must be a list with a redirect URI.')
-  if (given.length > MAX_REDIRECTS || given.join('').length > MAX_REDIRECTS_LENGTH)
+  const uris = given.filter((uri) => typeof uri === 'string')
+  if (given.length > MAX_REDIRECTS || uris.join('').length > MAX_REDIRECTS_LENGTH)
     return invalid(`redirect_uris may be ${MAX_REDIRECTS}, with ${MAX_REDIRECTS_LENGTH} characters together.`)
   const bad = given.findIndex((uri) => typeof uri !== 'string' || !isRedirectUri(uri, isPublic))
-  if (bad < 0) return [...new Set(given as string[])]
+  if (bad < 0) return [...new Set(uris)]
   return invalid(
     `redirect_uris[${bad}] must be an absolute https URL, or http on loopback, or, for a client without a secret, a ` +
       'private-use scheme with a dot; without fragment, user name, or a parameter of the answer.',

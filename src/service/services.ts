@@ -4,6 +4,7 @@ import { Access } from './access.ts'
 import { Apps, type Outside } from './apps.ts'
 import { Authentication } from './authentication.ts'
 import { Authorization } from './authorization.ts'
+import { documentFetcher } from './documents.ts'
 import { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
 
@@ -15,7 +16,11 @@ export type Services = {
   readonly authorization: Authorization
 }
 
-export function createServices(ledger: Ledger, policy: Policy, outside: Outside): Services {
+export function createServices(
+  ledger: Ledger,
+  policy: Policy,
+  outside: Outside = { fetchDocument: documentFetcher(), onUnreadable: () => {} },
+): Services {
   const limits = new Limits(policy.limits)
   const apps = new Apps(ledger, limits, policy, outside)
   return {

@@ -10,7 +10,6 @@ import {
   requestConsent,
 } from '../../src/domain/consents.ts'
 import type { Event } from '../../src/domain/domain.ts'
-import { DEFAULT_SCOPE, normalizeScope, scopeWords } from '../../src/domain/scopes.ts'
 import { signOut } from '../../src/domain/sessions.ts'
 import type { Reason } from '../../src/domain/shape.ts'
 import { refusals } from '../../src/service/refusals.ts'
