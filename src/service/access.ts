@@ -8,7 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
 import { addressOf, type Caller, clientCaller, type Provenance } from './caller.ts'
 import type { Limits } from './limits.ts'
-import type { Policy } from './policy.ts'
+import { acceptsClient, type Policy } from './policy.ts'
 import { challengeOf, digest, grantOfRefreshToken, matchesDigest, newRefreshToken, newSecret } from './secrets.ts'
 
 /** One reading of how a client says who it is. A public client has no secret, and gives ''. */
@@ -62,7 +62,12 @@ export class Access {
    * @throws {Refused} `client_unauthenticated`, `rate_limited`
    */
   async authenticate(from: Provenance, readings: readonly Credentials[]): Promise<ClientCaller> {
-    const clients = await this.#ledger.read((state) => readings.map(({ id }) => clientByClientId(state, id)))
+    const clients = await this.#ledger.read((state) =>
+      readings.map(({ id }) => {
+        const client = clientByClientId(state, id)
+        return client !== undefined && acceptsClient(this.#policy, client) ? client : undefined
+      }),
+    )
     const right = readings.map(({ secret }, i) => {
       const client = clients[i]
       const isRight = matchesDigest(secret, client?.secret ?? NO_SECRET)
