@@ -35,8 +35,8 @@ torture: $(INSTALLED) ## every fault, for a long time; ends with a table (SEED=n
 fuzz: $(INSTALLED) ## 100,000 requests that nobody would send (FUZZ_REQUESTS=n, SEED=n)
 	@FUZZ_REQUESTS=$${FUZZ_REQUESTS:-100000} ava test/fuzz/fuzz.test.ts
 
-races: $(INSTALLED) ## 1,000 rounds each of racing codes, refreshes and revocations (ROUNDS=n)
-	@ROUNDS=$${ROUNDS:-1000} ava test/http/races.test.ts test/http/revoke.test.ts --match='*rounds*'
+races: $(INSTALLED) ## 1,000 rounds each of racing codes, refreshes, moves, repeats and revocations (ROUNDS=n)
+	@ROUNDS=$${ROUNDS:-1000} ava test/http/races.test.ts test/http/races-items.test.ts test/http/revoke.test.ts --match='*rounds*'
 
 timing: $(INSTALLED) ## does the time of an answer tell what was wrong? Welch's t-test (SAMPLES=n)
 	@node test/fuzz/timing.ts

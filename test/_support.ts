@@ -15,7 +15,8 @@ import { createApp } from '../src/http/app.ts'
 import { proxyList } from '../src/http/origin.ts'
 import { attach, createHttpServer } from '../src/http/server.ts'
 import type { Settings } from '../src/http/settings.ts'
-import { type Caller, Ledger } from '../src/ledger/ledger.ts'
+import { Ledger } from '../src/ledger/ledger.ts'
+import type { Caller } from '../src/service/caller.ts'
 import { digest } from '../src/service/secrets.ts'
 
 /** A folder that goes away with the test. */
@@ -37,7 +38,13 @@ export class Clock {
   }
 }
 
-export const SYSTEM: Caller = { actor: { kind: 'system', id: 'test' }, via: {}, holds: () => undefined }
+export const SYSTEM: Caller = {
+  actor: { kind: 'system', id: 'test' },
+  via: {},
+  trace: {},
+  meter: [],
+  holds: () => undefined,
+}
 
 /** Every row of a state, by table and key, as plain data. */
 export function dump(state: State): { [table: string]: { [key: string]: unknown } } {

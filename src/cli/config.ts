@@ -38,6 +38,10 @@ const listOf = (isRight: (part: string) => boolean, wanted: string) =>
 const isOrigin = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.replace(/\/$/, '')
 
+/** As `isOrigin`, but in any case, and with the port that its scheme implies: what it means is one origin. */
+const meansOrigin = (text: string): boolean =>
+  /^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text) && URL.canParse(text) && isOrigin(new URL(text).origin)
+
 const isProxy = (range: string): boolean => {
   try {
     proxyList([range])
@@ -89,7 +93,7 @@ const SETTINGS = {
   PUBLIC_URL: {
     read: z
       .string()
-      .refine(isOrigin, 'must be an http or https origin without a path, such as https://todo.example.org')
+      .refine(meansOrigin, 'must be an http or https origin without a path, such as https://todo.example.org')
       .transform((text) => new URL(text).origin),
     default: undefined,
     help: 'the origin that people and ChatGPT reach it at',

@@ -10,6 +10,7 @@ import {
   isPublic,
 } from './clients.ts'
 import type { CodeIssued } from './grants.ts'
+import { normalizeScope } from './scopes.ts'
 import { type SessionEvent, type Sessions, sessionUser } from './sessions.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
@@ -89,26 +90,6 @@ export const says: Says<ConsentEvent> = {
   ConsentRequested: ({ data }, names) => `was asked to let ${names.client(data.client)} in (${data.scope})`,
   ConsentGranted: ({ data }, names) => `let ${names.client(data.client)} in (${data.scope})`,
   ConsentDenied: ({ data }, names) => `did not let ${names.client(data.client)} in`,
-}
-
-/** What can be asked for, in words for the user. */
-const SCOPES: { readonly [scope: string]: string } = {
-  'todos:read': 'see your to-dos',
-  'todos:write': 'add to-dos and delete them',
-}
-export const SCOPE_NAMES: readonly string[] = Object.keys(SCOPES)
-/** An empty scope means all of it (RFC 6749 §3.3: the default is the server's to define). */
-export const DEFAULT_SCOPE = SCOPE_NAMES.join(' ')
-
-/** A scope in words for the user, one a permission. */
-export const scopeWords = (scope: string): string[] => scope.split(' ').map((name) => SCOPES[name] ?? name)
-
-/** The scope asked for in canonical order, the default for none, `undefined` when it is malformed or unknown. */
-export function normalizeScope(asked: string | undefined): string | undefined {
-  if (asked === undefined || asked === '') return DEFAULT_SCOPE
-  const names = asked.split(' ')
-  if (names.some((name) => !Object.hasOwn(SCOPES, name))) return undefined
-  return SCOPE_NAMES.filter((name) => names.includes(name)).join(' ')
 }
 
 /** RFC 7636 §4.1–4.2: an S256 challenge is 32 bytes in unpadded base64url. */

@@ -28,6 +28,9 @@ export type Term = {
   readonly to: number
 }
 
+/** The longest filter that is read, in characters. */
+const MAX_FILTER_LENGTH = 2000
+
 /** A filter that cannot be read; the message says why. */
 export class FilterMalformed extends Error {
   override name = 'FilterMalformed'
@@ -39,6 +42,8 @@ export class FilterMalformed extends Error {
  * @throws {FilterMalformed}
  */
 export function parseFilter(text: string, now: number): Term[] {
+  if (text.length > MAX_FILTER_LENGTH)
+    throw new FilterMalformed(`a filter has at most ${MAX_FILTER_LENGTH.toLocaleString('en')} characters`)
   const words = text.match(/-?(?:[a-z]+:)?"[^"]*"|[^\s"]+|"/gi) ?? []
   return words.map((word) => parseTerm(word, now))
 }

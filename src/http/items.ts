@@ -13,6 +13,8 @@ type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
 
 const PATH = '/todos/:username/items'
 const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes', 'username']
+/** A merge patch (RFC 7396), by its own name or as JSON. */
+const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
 
 export function itemRoutes(deps: Deps): Router {
@@ -28,6 +30,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ITEM_MEMBERS)
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
@@ -37,6 +40,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.post(`${PATH}/batch`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
     const run = Object.hasOwn(actions, String(body.action)) ? actions[body.action as Action] : undefined
     if (run === undefined)
@@ -47,6 +51,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.get(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, READ)
+    queryOf(ctx, [])
     answerItem(ctx, await todos.get(caller, String(ctx.params.id)))
     ctx.status = 200
     if (!ctx.fresh) return
@@ -56,13 +61,15 @@ export function itemRoutes(deps: Deps): Router {
 
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
-    const body = onlyMembers(jsonObject(ctx), [...ITEM_MEMBERS, 'done'])
+    queryOf(ctx, [])
+    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
   })
 
   router.delete(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     ctx.set('Cache-Control', 'no-store')
     ctx.body = await todos.deleteOne(caller, String(ctx.params.id), safely)
@@ -70,6 +77,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.post(`${PATH}/:id/move`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['before', 'after', 'position', 'username'])
     answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), keyOf(ctx)))
   })

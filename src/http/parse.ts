@@ -1,113 +1,61 @@
-/** Reading requests: bounded bodies, strict queries, exactly-one parameters. */
-import { isUtf8 } from 'node:buffer'
-import type { Context, Middleware } from 'koa'
-import bodyParser from 'koa-bodyparser'
+/** Reading requests: strict queries, exactly-one parameters, JSON objects without surprises. */
+import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
-
-/** A to-do of 10,000 code points, each written as two `\uXXXX`, and some air. */
-const JSON_LIMIT = '160kb'
-/** A password of 1,024 characters, percent-encoded, and the state of an authorization. */
-const FORM_LIMIT = '64kb'
-
-const read = bodyParser({
-  enableTypes: ['json', 'form'],
-  jsonLimit: JSON_LIMIT,
-  formLimit: FORM_LIMIT,
-  onerror(error, ctx) {
-    // While the rest of the body is on its way, this connection cannot be used for another request.
-    if (!ctx.req.complete) ctx.set('Connection', 'close')
-    // The error carries the raw body: it must not get into a log.
-    const { status } = error as Error & { status?: number }
-    throw new Refused(status === 413 ? 'request_too_large' : 'request_malformed')
-  },
-})
-
-/** RFC 9110 §8.3.1: a type, and parameters that are names with values. Nothing is one that is not named. */
-const MEDIA_TYPE = /^$|^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;\s*[\w!#$&^.+-]+=("[^"]*"|[\w!#$&^.+-]+))*\s*;?\s*$/
-
-/** Reads a body of JSON or form, at most so large, in UTF-8, sent as it is. */
-export const parseBody: Middleware = (ctx, next) => {
-  const coding = ctx.get('transfer-encoding').toLowerCase()
-  // RFC 9112 §6.1, §6.3: nobody needs another coding, and of most it is not known where the body ends.
-  if (!['', 'chunked'].includes(coding) || (coding !== '' && ctx.req.httpVersion === '1.0')) {
-    ctx.set('Connection', 'close')
-    throw new Refused('request_malformed')
-  }
-  const hasBody = coding !== '' || Number(ctx.get('content-length') || 0) > 0
-  if (!hasBody) return next()
-  const charset = ctx.request.charset.toLowerCase()
-  if (!MEDIA_TYPE.test(ctx.get('content-type'))) throw new Refused('media_type_unsupported')
-  if (isRepeated(ctx, 'content-type') || !['', 'utf-8', 'utf8'].includes(charset))
-    throw new Refused('media_type_unsupported')
-  // Nobody needs to compress a to-do, and what inflates may inflate without bound.
-  if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) throw new Refused('media_type_unsupported')
-  const chunks: Buffer[] = []
-  ctx.req.on('data', (chunk: Buffer) => chunks.push(chunk))
-  return read(ctx, () => {
-    // What is no UTF-8 would be kept as something that nobody wrote.
-    if (!isUtf8(Buffer.concat(chunks))) throw new Refused('request_malformed', 'The body must be UTF-8.')
-    return next()
-  })
-}
+import { repeatedMember } from './json.ts'
 
 /** Does a header come more than once? Node would take the first, another server the last. */
 export const isRepeated = (ctx: Context, name: string): boolean =>
   ctx.req.rawHeaders.filter((header, i) => i % 2 === 0 && header.toLowerCase() === name).length > 1
 
-/** The JSON object of a body. @throws {Refused} `media_type_unsupported`, `request_malformed` */
-export function jsonObject(ctx: Context): { readonly [member: string]: unknown } {
-  if (!ctx.is('application/json')) throw new Refused('media_type_unsupported')
+type JsonObject = { readonly [member: string]: unknown }
+
+/**
+ * The JSON object of a body.
+ * @param types the media types that are taken
+ * @throws {Refused} `media_type_unsupported`, `request_malformed`, `parameter_repeated`
+ */
+export function jsonObject(ctx: Context, types: readonly string[] = ['application/json']): JsonObject {
+  if (!ctx.is(...types)) throw new Refused('media_type_unsupported')
   const { body } = ctx.request
   if (typeof body !== 'object' || body === null || Array.isArray(body))
     throw new Refused('request_malformed', 'The body must be a JSON object.')
+  if (Object.keys(body).length > MAX_PARAMETERS)
+    throw new Refused('request_malformed', 'The body has too many members.')
   const twice = repeatedMember(String(ctx.request.rawBody ?? ''))
   if (twice !== undefined) throw new Refused('parameter_repeated', `${printable(twice)} is given more than once.`)
-  return body as { readonly [member: string]: unknown }
+  return body as JsonObject
 }
 
-/** The body, if it has no member but these. @throws {Refused} `member_unknown`, with its name */
-export function onlyMembers(
-  body: { readonly [member: string]: unknown },
-  names: readonly string[],
-): { readonly [member: string]: unknown } {
-  const unknown = Object.keys(body).find((name) => !names.includes(name))
-  if (unknown !== undefined) throw new Refused('member_unknown', `There is no member "${printable(unknown)}" here.`)
-  return body
-}
-
-/** A string, or a sign that opens, closes or parts, in JSON that is known to be well-formed. */
-const JSON_PARTS = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\]:]/g
-
-/** The first member that a JSON object has twice: one reader would take the first, another the last (RFC 8259 §4). */
-function repeatedMember(json: string): string | undefined {
-  const names = new Set<string>()
-  let depth = 0
-  let text = ''
-  for (const [part] of json.matchAll(JSON_PARTS)) {
-    if (part === '{' || part === '[') depth++
-    else if (part === '}' || part === ']') depth--
-    else if (part !== ':') text = part
-    else if (depth === 1) {
-      const name: string = JSON.parse(text)
-      if (names.has(name)) return name
-      names.add(name)
-    }
-  }
-  return undefined
+/**
+ * The object, if it has no other members: callers would believe that an ignored member was kept.
+ * @throws {Refused} `member_unknown`, with the member's name
+ */
+export function onlyMembers(object: JsonObject, names: readonly string[]): JsonObject {
+  const other = Object.keys(object).find((name) => !names.includes(name))
+  if (other === undefined) return object
+  const known = `The body may have ${names.join(', ')}.`
+  throw new Refused('member_unknown', `There is no member ${printable(other) || 'without a name'} here. ${known}`)
 }
 
 /** More than anybody has a use for. */
 const MAX_PARAMETERS = 100
 
+/** Koa's `ctx.query` takes quadratic time. @throws {Refused} `request_malformed` */
+export function requireFewParameters(query: string): void {
+  if (query.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS)
+    throw new Refused('request_malformed', 'There are too many parameters.')
+}
+
 /** Every value of every parameter of a query, decoded. @throws {Refused} `request_malformed` for what is no encoding */
 export function queryParameters(query: string): Map<string, string[]> {
+  requireFewParameters(query)
   const parameters = new Map<string, string[]>()
-  const pairs = query.split('&')
-  if (pairs.length > MAX_PARAMETERS) throw new Refused('request_malformed', 'There are too many parameters.')
-  for (const pair of pairs) {
+  for (const pair of query.split('&')) {
     if (pair === '') continue
     const [name, value] = splitPair(pair)
-    parameters.set(name, [...(parameters.get(name) ?? []), value])
+    const values = parameters.get(name)
+    if (values === undefined) parameters.set(name, [value])
+    else values.push(value)
   }
   return parameters
 }
@@ -139,7 +87,7 @@ function exactlyOne(parameters: Map<string, string[]>): Map<string, string> {
 }
 
 /** RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E in a description. */
-const printable = (name: string): string => name.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?').slice(0, 40)
+const printable = (name: string): string => name.slice(0, 40).replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
 
 /**
  * The parameters of a token request, form (RFC 6749 §4.1.3) or JSON (the plugin's `authorization_content_type`): each

@@ -1,12 +1,15 @@
 /** The HTTP server that carries the app: its limits, and its answers to what never becomes a request. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
 import { newId } from '../ledger/ids.ts'
+import { BoundedMessage, isOverrun } from './body.ts'
 
 /** A server with Daybook's limits; `attach` makes it answer. */
 export const createHttpServer = (): Server => {
   const server = createServer({
+    IncomingMessage: BoundedMessage,
     requestTimeout: 15_000,
     headersTimeout: 10_000,
     connectionsCheckingInterval: 1000,
@@ -40,6 +43,7 @@ export function attach(server: Server, app: Koa, now: () => number): void {
     if (exchange !== undefined && !exchange.req.socket.destroyed) void handle(exchange.req, exchange.res)
   }
   const answer = (req: IncomingMessage, res: ServerResponse): void => {
+    letArrive(req)
     const line = lines.get(req.socket) ?? []
     lines.set(req.socket, line)
     if (line.length > MAX_WAITING) return void req.socket.destroy()
@@ -50,6 +54,8 @@ export function attach(server: Server, app: Koa, now: () => number): void {
     if (line.push({ req, res }) === 1) begin(line)
   }
   server.on('request', answer)
+  // Whoever reads the body lets it come.
+  server.on('checkContinue', answer)
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer)
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -60,6 +66,26 @@ export function attach(server: Server, app: Koa, now: () => number): void {
     else if (next === undefined && !current.req.complete && !current.res.headersSent) answerTorn(current.res)
     else socket.destroy()
   })
+}
+
+/** For so long the rest of a body is thrown away, after the answer that ends its connection; or left unread. */
+const [LINGER_MS, LINGER_UNREAD_MS] = [5000, 500]
+
+/**
+ * Lets an answer arrive that ends the connection while a body still comes: a connection closed with unread bytes is
+ * reset, and many clients read no answer before they have sent everything (RFC 9112 §9.6).
+ */
+function letArrive(req: IncomingMessage): void {
+  const { socket } = req
+  // Node calls this once the last answer is written.
+  socket.destroySoon = () => {
+    if (req.complete) return void Socket.prototype.destroySoon.call(socket)
+    socket.end()
+    const isUnread = isOverrun(req)
+    const timer = setTimeout(() => socket.destroy(), isUnread ? LINGER_UNREAD_MS : LINGER_MS)
+    socket.once('close', () => clearTimeout(timer))
+    if (!isUnread) req.once('end', () => socket.destroy()).resume()
+  }
 }
 
 /** The body of a request is not framed as it should be (RFC 9112 §7.1). */

@@ -1,17 +1,8 @@
 /** The ledger: state and `transact()`. Decides, seals, writes, and answers only what is on disk. */
 import { dropExpired, type Event, evolve, type State } from '../domain/domain.ts'
-import {
-  type Actor,
-  type Decision,
-  type Fact,
-  type Reason,
-  type Recorded,
-  refuse,
-  type Trace,
-  type Via,
-} from '../domain/shape.ts'
+import { type Decision, type Fact, type Recorded, refuse } from '../domain/shape.ts'
 import { type Book, type LedgerOptions, openBook, type Status } from './book.ts'
-import { chainLine, type Head } from './chain.ts'
+import type { Head } from './chain.ts'
 import { bookDirectory, clearRestored, proveWritable } from './directory.ts'
 import { Group, News } from './group.ts'
 import {
@@ -22,36 +13,24 @@ import {
   type Find,
   type Found,
   find,
-  ownerOf,
   readEvents,
   toEvent,
   verifyAll,
 } from './history.ts'
-import { newId } from './ids.ts'
 import { lock } from './lock.ts'
 import { type Change, Log } from './log.ts'
 import type { Proved } from './proof.ts'
+import { type Caller, recordLine, type Written } from './record.ts'
 import { Refused } from './refused.ts'
 import { Scrub } from './scrub.ts'
 import { beginBatch, endBatch, rollBack } from './tables.ts'
 import type { Vault } from './vault.ts'
 import type { Span, View } from './view.ts'
 
-/** Who asks for a change, how the request came, and from where. */
-export type Caller = {
-  readonly actor: Actor
-  readonly via: Via
-  readonly trace?: Trace
-  /** Why they may not act any more. Asked in the turn of every decision: revoked means revoked. */
-  readonly holds: (state: State, now: number) => Reason | undefined
-}
-
-export type { LedgerOptions, Status }
+export type { Caller, LedgerOptions, Status }
 export { Refused }
 
 const CLOSING: Status = { writable: false, reason: 'it is being closed' }
-/** An event as it will stand in the book, and where the book then ends. */
-type Sealed = { readonly line: string; readonly tip: Head }
 type Keep = readonly [name: string, value: string | undefined]
 
 const RETRY_MS = 1000
@@ -272,10 +251,10 @@ export class Ledger {
     const undo = (): void => {
       for (const [name, value] of before) vault.put(name, value)
     }
-    const sealed: Sealed[] = []
+    const sealed: Written[] = []
     try {
       for (const [name, value] of keeps) if (value !== undefined) vault.put(name, value)
-      for (const fact of facts) sealed.push(this.#seal(by, fact, now, sealed.at(-1)?.tip ?? this.#book.tip))
+      for (const fact of facts) sealed.push(recordLine(vault, by, fact, now, sealed.at(-1)?.tip ?? this.#book.tip))
     } catch (error) {
       undo()
       throw error
@@ -292,16 +271,6 @@ export class Ledger {
         group.checked.push({ ...vault.keep(name, value), before: before[i]![1] })
       for (const [name, value] of keeps) if (value === undefined) group.changes.push(Log.toPurge(name))
     })
-  }
-
-  #seal({ actor, via, trace: from }: Caller, { type, data, personal }: Fact, now: number, before: Head): Sealed {
-    const seq = before.seq + 1
-    const [id, owner] = [newId(now), ownerOf(data, actor)]
-    const seal = (member: 'sealed' | 'trace', text: object = {}): string | undefined =>
-      Object.keys(text).length > 0 ? this.#book.vault.seal(text, { id, member, owner }) : undefined
-    const [sealed, trace, at] = [seal('sealed', personal), seal('trace', from), new Date(now).toISOString()]
-    const { line, hash } = chainLine({ seq, id, at, type, actor, via, data, sealed, trace, prev: before.hash })
-    return { line, tip: { seq, hash } }
   }
 
   /** The first write error is final for this handle: nothing more is written through it, and memory is as the disk. */

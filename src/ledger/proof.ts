@@ -29,20 +29,31 @@ export async function verifyExport(
   return { ...head, at }
 }
 
+/** Longer than any line that Daybook writes, in characters. */
+const MAX_LINE_LENGTH = 4_000_000
+
 /** Lines end with a line feed and nothing else. A last one without it is `undefined`: the file was cut off. */
 export async function* linesOf(
   bytes: Iterable<Buffer | string> | AsyncIterable<Buffer | string>,
 ): AsyncGenerator<string | undefined> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  let rest = ''
-  for await (const part of bytes) {
-    const text = decoded(decoder, Buffer.from(part))
+  // The beginning of a line, in parts: joined once, or a long line would take quadratic time.
+  let parts: string[] = []
+  let length = 0
+  for await (const bytesOfPart of bytes) {
+    const text = decoded(decoder, Buffer.from(bytesOfPart))
     if (text === undefined) return yield 'what is no UTF-8'
-    const lines = (rest + text).split('\n')
-    rest = lines.pop()!
+    const [first = '', ...lines] = text.split('\n')
+    const last = lines.pop()
+    parts.push(first)
+    length += first.length
+    if (length > MAX_LINE_LENGTH) return yield 'what is no line of a book'
+    if (last === undefined) continue
+    yield parts.join('')
     yield* lines
+    ;[parts, length] = [[last], last.length]
   }
-  if (rest !== '') yield undefined
+  if (length > 0) yield undefined
 }
 
 function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Buffer): string | undefined {

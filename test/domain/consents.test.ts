@@ -3,14 +3,11 @@ import test from 'ava'
 import { allowRedirect } from '../../src/domain/clients.ts'
 import {
   type Asked,
-  DEFAULT_SCOPE,
   denyConsent,
   type Examined,
   examineRequest,
   grantConsent,
-  normalizeScope,
   requestConsent,
-  scopeWords,
 } from '../../src/domain/consents.ts'
 import type { Event } from '../../src/domain/domain.ts'
 import { signOut } from '../../src/domain/sessions.ts'
@@ -182,15 +179,6 @@ test('2. state is kept byte for byte; without one there is none', (t) => {
   for (const state of ['%2B', 'ä+ \u{1f4a5}', 'x'.repeat(4096), '<script>', '"'])
     t.is((examine({ state }) as { state: string }).state, state)
   t.is((examine({ state: undefined }) as { state: string | null }).state, null)
-})
-
-test('a scope in its order, and in words', (t) => {
-  t.is(DEFAULT_SCOPE, 'todos:read todos:write')
-  t.is(normalizeScope('todos:write todos:read todos:write'), DEFAULT_SCOPE)
-  for (const wrong of [' ', 'x', 'todos:read,todos:write', '__proto__', 'constructor'])
-    t.is(normalizeScope(wrong), undefined)
-  t.deepEqual(scopeWords(DEFAULT_SCOPE), ['see your to-dos', 'add to-dos and delete them'])
-  t.deepEqual(scopeWords('todos:read'), ['see your to-dos'])
 })
 
 const EXPIRES = NOON + 30 * MINUTE

@@ -182,7 +182,7 @@ function alive({ state, now }: History, user: string): string[] {
   for (const code of ['open-1', 'open-2'])
     ways.push([code, redeemCode(state, { ...MADE, ...asked, code: `${user}-${code}` }, now).refusal === undefined])
   for (const code of ['used-1', 'used-2']) {
-    const from = `refresh-${user}-${code}`
+    const from = { digest: `refresh-${user}-${code}`, grant: `grant-${user}-${code}` }
     ways.push([`refresh ${code}`, refreshTokens(state, { ...MADE, ...asked, from }, now).refusal === undefined])
     ways.push([`access ${code}`, typeof authenticate(state, `access-${user}-${code}`, [], now) === 'object'])
   }

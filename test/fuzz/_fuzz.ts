@@ -43,7 +43,9 @@ export async function fuzz(t: ExecutionContext, count: number, seed: number): Pr
     'same-origin',
     await chatgpt.codeFor(mallory),
   )
-  const known: Known = { values, bearers: [access_token, refresh_token, `${access_token}x`] }
+  const toMcp = await chatgpt.exchange(await chatgpt.codeFor(mallory, { resource: `${world.url}/mcp` }))
+  const mcp = toMcp.json.access_token
+  const known: Known = { values, bearers: [access_token, refresh_token, `${access_token}x`, mcp], mcp }
   const id = await world.ledger.read((state) => findUser(state, 'alice')!.id)
   const hersIn = async () => {
     const { users, sessions, grants, tokens, todos } = await world.ledger.read(dump)

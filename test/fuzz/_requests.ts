@@ -7,6 +7,13 @@ const PATHS = [
   ...['/openapi.yaml', '/openapi.json', '/.well-known/ai-plugin.json', '/.well-known/oauth-authorization-server'],
   ...['/.well-known/oauth-protected-resource', '/healthz', '/readyz', '/metrics', '/account/keys/revoke'],
   ...['/admin/audit/events', '/admin/audit/events/1', '/admin/audit/export', '/admin/audit/nothing'],
+  ...['/auth/register/x', '/.well-known/oauth-protected-resource/mcp', '/mcp/'],
+  ...[
+    '/todos/me/items',
+    '/todos/me/items/batch',
+    '/todos/me/items/01M8G1Z6PVRGT42J3QV6MJMEP0',
+    '/todos/me/items/x/move',
+  ],
   ...['/todos/me', '/todos/global', '/todos/alice', '/todos/mallory', '/todos/__proto__', '/todos/'],
 ]
 const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT', 'PROPFIND', 'get', 'X']
@@ -46,6 +53,31 @@ const NAMES = [
     'before',
   ],
   ...[
+    'due',
+    'priority',
+    'notes',
+    'done',
+    'query',
+    'sort',
+    'cursor',
+    'due_before',
+    'due_after',
+    'action',
+    'ids',
+    'items',
+  ],
+  ...[
+    'position',
+    'redirect_uris',
+    'client_name',
+    'jsonrpc',
+    'id',
+    'method',
+    'params',
+    'logo_uri',
+    'token_endpoint_auth_method',
+  ],
+  ...[
     'todo',
     'todo_idx',
     'label',
@@ -66,14 +98,29 @@ const HEADERS = [
   ...['Sec-Fetch-Dest', 'Sec-Purpose'],
   ...['Origin', 'Sec-Fetch-Site', 'Referer', 'X-Forwarded-For', 'X-Forwarded-Host', 'Forwarded', 'Accept', 'Expect'],
   ...['If-None-Match', 'Range', 'Upgrade', 'Connection', 'Last-Event-Id', 'User-Agent', 'OpenAI-Conversation-Id'],
-  ...['X-HTTP-Method-Override', 'Idempotency-Key', '__proto__', 'X-Request-Id', 'Access-Control-Request-Method'],
+  ...[
+    'MCP-Protocol-Version',
+    'Mcp-Method',
+    'Mcp-Name',
+    'If-Match',
+    'X-HTTP-Method-Override',
+    'Idempotency-Key',
+    '__proto__',
+    'X-Request-Id',
+    'Access-Control-Request-Method',
+  ],
 ]
 
 /** What frames a request, or is read before anything else: twice, most of these are the end of it. */
 const FRAMING = ['Authorization', 'Content-Type', 'Content-Length', 'Content-Encoding', 'Transfer-Encoding', 'Host']
 
 /** What the generator knows of the world: things that are right, to be mixed with what is not. */
-export type Known = { readonly values: readonly string[]; readonly bearers: readonly string[] }
+export type Known = {
+  readonly values: readonly string[]
+  readonly bearers: readonly string[]
+  /** A token for `/mcp`. */
+  readonly mcp: string
+}
 
 /** A request as it goes over the wire, byte for byte. */
 export const requests = (known: Known): fc.Arbitrary<Buffer> => {
@@ -136,7 +183,10 @@ export const requests = (known: Known): fc.Arbitrary<Buffer> => {
     { weight: 8, arbitrary: fc.constantFrom(...PATHS) },
     {
       weight: 3,
-      arbitrary: fc.constantFrom('/todos/me', '/auth/oauth_exchange', '/oauth', '/login', '/oauth/consent'),
+      arbitrary: fc.constantFrom(
+        ...['/todos/me', '/auth/oauth_exchange', '/oauth', '/login', '/oauth/consent'],
+        ...['/todos/me/items', '/mcp', '/auth/register'],
+      ),
     },
     { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...PATHS), odd).map(([start, end]) => `${start}/${encode(end)}`) },
     { weight: 1, arbitrary: odd.map((text) => `/${text}`) },
@@ -190,7 +240,7 @@ export const requests = (known: Known): fc.Arbitrary<Buffer> => {
 }
 
 /** A request that is right but for one value: so that what stands behind the first checks is met, too. */
-function nearly({ values, bearers }: Known, odd: fc.Arbitrary<string>): fc.Arbitrary<Buffer> {
+function nearly({ values, bearers, mcp }: Known, odd: fc.Arbitrary<string>): fc.Arbitrary<Buffer> {
   const [id = '', secret = '', callback = ''] = values
   const app = { client_id: id, client_secret: secret }
   const texts: [string, { [name: string]: string }][] = [
@@ -202,9 +252,9 @@ function nearly({ values, bearers }: Known, odd: fc.Arbitrary<string>): fc.Arbit
   const any = fc.oneof(odd, fc.jsonValue())
   const spoil = (fields: object): fc.Arbitrary<object> =>
     fc.tuple(fc.constantFrom(...Object.keys(fields)), any).map(([name, value]) => ({ ...fields, [name]: value }))
-  const send = (start: string, body: string): Buffer =>
+  const send = (start: string, body: string, token = bearers[0]): Buffer =>
     Buffer.from(
-      `${start}\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${bearers[0]}\r\n` +
+      `${start}\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${token}\r\n` +
         `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     )
   const todos = fc
@@ -225,7 +275,58 @@ function nearly({ values, bearers }: Known, odd: fc.Arbitrary<string>): fc.Arbit
     const query = new URLSearchParams({ ...asked, [name]: value.toWellFormed() })
     return Buffer.from(`GET /oauth?${query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`)
   })
-  return fc.oneof(todos, tokens, links)
+  const item = { todo: 'x', due: '2026-12-01', priority: 1, notes: 'n', done: true }
+  const items = fc
+    .tuple(fc.constantFrom('POST /todos/me/items', 'PATCH /todos/me/items/x'), spoil(item))
+    .map(([start, body]) => send(`${start} HTTP/1.1`, JSON.stringify(body)))
+  const batches = fc
+    .tuple(fc.constantFrom('add', 'complete', 'delete', 'undelete', 'reschedule'), spoil({ ids: ['x'], items: [item] }))
+    .map(([action, body]) => send('POST /todos/me/items/batch HTTP/1.1', JSON.stringify({ action, ...body })))
+  const app2 = { redirect_uris: ['http://127.0.0.1/cb'], client_name: 'x', token_endpoint_auth_method: 'none' }
+  const registrations = spoil(app2).map((body) => send('POST /auth/register HTTP/1.1', JSON.stringify(body)))
+  return fc.oneof(todos, tokens, links, items, batches, registrations, calls(mcp, send, any))
+}
+
+const TOOLS: { readonly [tool: string]: object } = {
+  find_todos: { query: 'x', state: 'open', due_before: '2026-12-01', limit: 1, cursor: 'x' },
+  add_todos: { items: [{ todo: 'x', due: null }], idempotency_key: 'k' },
+  update_todo: { id: 'x', todo: 'y', notes: null, priority: 1 },
+  complete_todos: { ids: ['x'] },
+  reopen_todos: { ids: ['x'] },
+  reschedule_todos: { items: [{ id: 'x', due: '2026-12-01' }] },
+  move_todo: { id: 'x', before: 'y', position: 1 },
+  delete_todos: { ids: ['x'] },
+  undo_delete: { ids: ['x'] },
+  get_overview: { today: '2026-12-01' },
+  my_activity: { since: '2h', limit: 5, cursor: '7' },
+  search: { query: 'x' },
+  fetch: { id: 'x' },
+  get_profile: {},
+}
+
+/** Calls of MCP tools, one value of which is another one. */
+function calls(
+  mcp: string,
+  send: (start: string, body: string, token: string) => Buffer,
+  any: fc.Arbitrary<unknown>,
+): fc.Arbitrary<Buffer> {
+  const methods = ['tools/call', 'tools/list', 'initialize', 'resources/read', 'server/discover', 'x']
+  const start = 'POST /mcp HTTP/1.1\r\nAccept: application/json, text/event-stream'
+  return fc.constantFrom(...Object.keys(TOOLS)).chain((name) =>
+    fc
+      .record({
+        spoiled: fc.constantFrom('jsonrpc', 'id', 'method', 'params', 'name', ...Object.keys(TOOLS[name]!)),
+        value: any,
+        method: fc.oneof({ weight: 9, arbitrary: fc.constant('tools/call') }, fc.constantFrom(...methods)),
+      })
+      .map(({ spoiled, value, method }) => {
+        const args = { ...TOOLS[name]!, ...(spoiled in TOOLS[name]! ? { [spoiled]: value } : {}) }
+        const params = { name: spoiled === 'name' ? value : name, arguments: args, _meta: { 'openai/session': 'v1/x' } }
+        const call: { [member: string]: unknown } = { jsonrpc: '2.0', id: 1, method, params }
+        if (spoiled in call) call[spoiled] = value
+        return send(start, JSON.stringify(call), mcp)
+      }),
+  )
 }
 
 type Bend = (bytes: Buffer) => Buffer

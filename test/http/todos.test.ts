@@ -43,7 +43,7 @@ async function begin(t: ExecutionContext, texts: readonly string[] = [], changed
 test('adding and deleting: index and order, exact answers, one event each, with who and how', async (t) => {
   const { ledger, api, list, news, events } = await begin(t)
   const conversation = { 'openai-conversation-id': '3f1c9a52-1111-4222-8333-444455556666' }
-  const added = await api('POST', { todo: 'first', unknown: 1 }, '/todos/alice', conversation)
+  const added = await api('POST', { todo: 'first', username: 'alice' }, '/todos/alice', conversation)
   t.is(added.status, 200)
   t.deepEqual(added.json, { id: added.json.id, todo: 'first', todo_idx: 0 })
   t.regex(added.json.id, /^[0-9A-HJKMNP-TV-Z]{26}$/)
@@ -171,6 +171,47 @@ test('82, 86. bodies that are too large, broken, or no object: 413 or 400, and t
     for (const body of [...broken, ...noObject, '['.repeat(50_000)])
       await refused(await raw(method, body), 400, 'invalid_request', `${method} ${body.slice(0, 99)}`)
   }
+})
+
+test('82. a member that is not known is named and refused, rather than dropped', async (t) => {
+  const { raw, refused } = await begin(t, ['kept'])
+  const names: [string, string][] = [
+    ['"due":"2026-12-01"', 'due'],
+    ['"Todo":"x"', 'Todo'],
+    ['"a\\u0000\\"é\\\\":1', 'a????'],
+    [`"${'x'.repeat(1000)}":1`, `${'x'.repeat(40)} `],
+    ['"":1', 'without a name'],
+    ['"constructor":1', 'constructor'],
+  ]
+  for (const [method, rest] of [
+    ['POST', '"todo":"x","username":"alice"'],
+    ['DELETE', '"todo_idx":0,"todo":"kept","username":"alice"'],
+  ] as const)
+    for (const [member, named] of names) {
+      const answer = await raw(method, `{${rest},${member}}`)
+      await refused(answer, 400, 'invalid_request', member)
+      t.true(answer.json.message.includes(`member ${named}`), answer.json.message)
+      t.true(answer.json.message.length < 150)
+    }
+  await refused(await raw('POST', '{"todo":"x","todo_idx":0}'), 400, 'invalid_request', 'POST')
+})
+
+test('82. broken JSON is told with where it breaks, and without what stands there', async (t) => {
+  const { raw, refused } = await begin(t, ['kept'])
+  const broken: [string, string][] = [
+    ['{"todo":"secret"', 'line 1, column 17'],
+    ['{"todo":"secret"}}', 'line 1, column 18'],
+    ['{\n  "todo": secret\n}', 'line 2, column 11'],
+    ['{"todo":"sec\nret"}', 'line 1, column 13'],
+    ["{'todo':'secret'}", 'line 1, column 2'],
+  ]
+  for (const method of ['POST', 'DELETE'])
+    for (const [body, where] of broken) {
+      const answer = await raw(method, body)
+      await refused(answer, 400, 'invalid_request', body)
+      t.true(answer.json.message.includes(where), answer.json.message)
+      t.false(answer.text.includes('secret'))
+    }
 })
 
 test('82. bytes that are no UTF-8: 400, rather than another text than was sent (RFC 8259 §8.1)', async (t) => {

@@ -88,7 +88,7 @@ test('26. a JSON exchange gives a pair of tokens, recorded once', async (t) => {
   t.is(status, 200)
   t.deepEqual(Object.keys(json), ['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope'])
   t.regex(json.access_token, /^dba_[\w-]{43}$/)
-  t.regex(json.refresh_token, /^dbr_[\w-]{43}$/)
+  t.regex(json.refresh_token, /^dbr_[0-7][\dA-HJKMNP-TV-Z]{25}[\w-]{56}$/)
   t.like(json, { token_type: 'bearer', expires_in: 3600, scope: 'todos:read todos:write' })
   t.is(headers.get('content-type'), 'application/json; charset=utf-8')
   t.is(headers.get('cache-control'), 'no-store')
@@ -146,6 +146,35 @@ test('27. id and secret in a Basic header are form-encoded (RFC 6749 §2.3.1)', 
   for (const [what, header] of Object.entries(wrong)) await refused(await exchange(header), 'invalid_client', what)
   t.is((await exchange(basic(odd.id, odd.secret))).status, 200)
   t.deepEqual(await news(), ['TokenIssued'])
+})
+
+test('27. a secret in a Basic header that was not form-encoded, as curl -u sends it, holds too', async (t) => {
+  const { url, ledger, refused, news } = await begin(t)
+  const secrets = ['a+b/c=d%', '%41+%zz', 'a%2Bb', '100%', 'plain', 'a:b:c', 'é ü']
+  const body = { grant_type: 'refresh_token', refresh_token: 'unknown' }
+  for (const [i, secret] of secrets.entries()) {
+    const odd = { id: `odd ${i}`, secret, callback: 'https://odd.example/cb' }
+    const input = { client: odd.id, name: 'Odd', secret: digest(secret), redirects: [odd.callback] }
+    await ledger.transact(SYSTEM, (state) => registerClient(state, { ...input, grantTypes: ['refresh_token'] }))
+    await news()
+    const client = new ClientSide(url, odd)
+    // Who is authenticated is told what is wrong with the token.
+    for (const header of [basic(odd.id, secret), plainBasic(`${odd.id}:${secret}`)])
+      for (const named of [{}, { client_id: odd.id }])
+        t.is((await client.token({ ...body, ...named }, 'form', header)).json.error, 'invalid_grant', secret)
+    for (const wrong of [`${secret}x`, secret.slice(1), encodeURIComponent(encodeURIComponent(`${secret}%`))])
+      await refused(await client.token(body, 'form', plainBasic(`${odd.id}:${wrong}`)), 'invalid_client', wrong)
+    const other = await client.token({ ...body, client_id: OTHER.id }, 'form', plainBasic(`${odd.id}:${secret}`))
+    await refused(other, 'invalid_request', 'another id')
+  }
+})
+
+test('28. broken JSON is told with where it breaks, and without what stands there', async (t) => {
+  const { raw, refused, news } = await begin(t)
+  await news()
+  const answer = await raw('{"client_id":"a",\n"client_secret" "secret"}', JSON_TYPE)
+  await refused(answer, 'invalid_request', 'broken')
+  t.is(answer.json.error_description, 'The body is no JSON: it breaks at line 2, column 17.')
 })
 
 test('27. two ways of authenticating at once, or ids that differ: invalid_request (RFC 6749 §2.3)', async (t) => {

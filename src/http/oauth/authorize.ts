@@ -14,15 +14,15 @@ import {
   grantConsent,
   isRemembered,
   requestConsent,
-  scopeWords,
 } from '../../domain/consents.ts'
 import type { CodeIssued } from '../../domain/grants.ts'
+import { scopeWords } from '../../domain/scopes.ts'
 import type { Decision } from '../../domain/shape.ts'
 import { usernameOf } from '../../domain/users.ts'
 import { newId } from '../../ledger/ids.ts'
 import { Refused } from '../../ledger/refused.ts'
 import { addressOf, anonymous, type Caller, sessionCaller } from '../../service/caller.ts'
-import { apiAudiences } from '../../service/policy.ts'
+import { apiAudiences, mcpAudience } from '../../service/policy.ts'
 import { refusals } from '../../service/refusals.ts'
 import { digest, newSecret } from '../../service/secrets.ts'
 import { provenance } from '../origin.ts'
@@ -101,9 +101,12 @@ const inWords = (reason: AuthorizeReason): { error: string; error_description: s
 }
 const consentForm = (request: string): string => `consent ${request}`
 
+/** The resources that tokens may be bound to. */
+const audiencesOf = ({ settings }: Deps): readonly string[] => [...apiAudiences(settings), mcpAudience(settings)]
+
 const examine = async (deps: Deps, query: string): Promise<Examined> => {
   const parameters = queryParameters(query)
-  return deps.ledger.read((state) => examineRequest(state, parameters, apiAudiences(deps.settings)))
+  return deps.ledger.read((state) => examineRequest(state, parameters, audiencesOf(deps)))
 }
 
 const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, query: string): Destination => ({
@@ -112,11 +115,16 @@ const destinationOf = ({ client, asked }: { client: Client; asked: Asked }, quer
   callbackOrigin: new URL(asked.redirectUri).origin,
 })
 
+/** The page of one to-do, which links in answers of `/mcp` lead to. */
+const TODO_PAGE = /^\/account\/todos\/\w{1,64}$/
+
 /**
- * Where a sign-in may lead: back to an authorization, or home. Nowhere else, and never off this origin.
+ * Where a sign-in may lead: back to an authorization or to the page of a to-do, or home. Nowhere else, and never off
+ * this origin.
  * @param returnTo as it came in a form or query
  */
 export async function destination(deps: Deps, returnTo: string | undefined): Promise<Destination> {
+  if (returnTo !== undefined && TODO_PAGE.test(returnTo)) return { returnTo }
   const query = /^\/oauth\?([\x21-\x7e]+)$/.exec(returnTo ?? '')?.[1]
   if (query === undefined || deps.settings.authMode !== 'oauth') return { returnTo: '/' }
   const examined = await examine(deps, query).catch((error: unknown) => {

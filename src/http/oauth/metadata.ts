@@ -1,6 +1,6 @@
 /** What this authorization server and this resource say of themselves (RFC 8414, RFC 9728). */
 import Router from '@koa/router'
-import { SCOPE_NAMES } from '../../domain/consents.ts'
+import { SCOPE_NAMES } from '../../domain/scopes.ts'
 import type { Deps } from '../settings.ts'
 
 /** How a client shows its secret; and that it has none. */

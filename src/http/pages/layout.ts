@@ -1,6 +1,7 @@
 /** The one frame of every page for people. */
 import { html, raw } from 'hono/html'
 import type { Context } from 'koa'
+import { addressNotice } from './address.ts'
 
 export { html }
 export type Html = ReturnType<typeof html>
@@ -21,7 +22,7 @@ export async function sendPage(ctx: Context, { title, body, status = 200, formTa
   ctx.set('Content-Security-Policy', contentSecurityPolicy(formTargets))
   // A window that an app opened for an authorization must find that app again; no other page has one.
   if (formTargets.length === 0) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
-  ctx.body = String(await frame(title, body))
+  ctx.body = String(await frame(title, body, addressNotice(ctx) ?? ''))
 }
 
 /** After a form, by GET: a reload repeats nothing (303, never 307). */
@@ -47,7 +48,7 @@ export const contentSecurityPolicy = (formTargets: readonly string[] = []): stri
 const sourceOf = (origin: string): string => (origin.includes('[') ? new URL(origin).protocol : origin)
 
 // The header says no-referrer. Within our own origin browsers may tell: otherwise they send a form's Origin as "null".
-const frame = (title: string, body: Html): Html => html`<!doctype html>
+const frame = (title: string, body: Html, notice: Html | ''): Html => html`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
@@ -61,11 +62,21 @@ const frame = (title: string, body: Html): Html => html`<!doctype html>
   </head>
   <body>
     <header class="brand"><a href="/"><img src="/logo.png" alt="" width="36" height="36"><span>Daybook</span></a></header>
+    ${notice}
     <main>${body}</main>
     <footer><a href="/legal">Privacy and terms</a></footer>
   </body>
 </html>
 `
+
+/** What is wrong with a form, by the field that it stands beside; `form`: with none of them. */
+export type FormErrors<Field extends string> = { readonly [F in Field | 'form']?: string }
+
+/** Says above a form that something is wrong with it, and what, where no field says it. */
+export const formAlert = (errors: FormErrors<never> & object): Html | '' =>
+  Object.keys(errors).length === 0
+    ? ''
+    : html`<p class="alert" role="alert" id="form-error">${errors.form ?? 'That did not work yet: please look at what is marked below.'}</p>`
 
 /** A field with its label, its hint, and what is wrong with it beside it. */
 export type Field = {

@@ -5,6 +5,7 @@ import type { Refused } from '../../ledger/refused.ts'
 import { sentence } from '../../service/refusals.ts'
 import { COMMAND } from '../assets.ts'
 import { statusOf, tellWait } from '../errors.ts'
+import { homeOf } from './address.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
 
@@ -39,18 +40,25 @@ export function waitInWords({ retryAfterMs = 0 }: Refused): string {
   return `Too many tries. Try again in ${minutes <= 1 ? 'a minute' : `${minutes} minutes`}.`
 }
 
+/** A form of another address or of long ago: where to begin again. */
+function linkHome(ctx: Context): Html | undefined {
+  const home = homeOf(ctx)
+  return home === undefined ? undefined : html`<p>This Daybook is at <a href="${home}/">${home}</a>.</p>`
+}
+
 /** Answers with a page. */
 export async function sendRefusal(ctx: Context, refused: Refused): Promise<void> {
   const { reason } = refused
   const status = statusOf(reason)
   tellWait(ctx, refused)
+  const more = reason === 'form_foreign' ? linkHome(ctx) : advice[reason]
   await sendPage(
     ctx,
     messagePage({
       title: titles[reason] ?? 'This did not work',
       text: refused.detail ?? (reason === 'rate_limited' ? waitInWords(refused) : sentence(reason)),
       status,
-      ...(advice[reason] === undefined ? {} : { more: advice[reason] }),
+      ...(more === undefined ? {} : { more }),
       requestId: ctx.response.get('X-Request-Id'),
     }),
   )
