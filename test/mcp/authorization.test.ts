@@ -20,6 +20,7 @@ for (const generation of GENERATIONS) {
     t.is(client.getNegotiatedProtocolVersion(), REVISIONS[generation])
     t.deepEqual(await world.news(), [
       'ClientRegistered',
+      'RedirectUriAllowed',
       'ConsentRequested',
       'ConsentGranted',
       'CodeIssued',
@@ -27,7 +28,7 @@ for (const generation of GENERATIONS) {
     ])
     const asked = Object.fromEntries(memory.opened!.searchParams)
     t.like(asked, { resource: `${world.url}/mcp`, scope: 'todos:read todos:write', code_challenge_method: 'S256' })
-    t.like(memory.saved, { token_type: 'Bearer', scope: 'todos:read todos:write' })
+    t.like(memory.saved, { token_type: 'bearer', scope: 'todos:read todos:write' })
     await playDay(t, client)
     t.deepEqual(await world.news(), DAY_EVENTS)
 
