@@ -93,12 +93,13 @@ export async function reconnect(url: string, memory: Memory, generation: Generat
   return client
 }
 
-/** From the URL alone: discovery, registration, a person's yes, the exchange; and then a connection. */
+/** From the URL alone: discovery, registration, a person's decision, the exchange; and then a connection. */
 export async function connectFrom(
   url: string,
   memory: Memory,
   generation: Generation,
   visitor: Visitor,
+  decision: 'allow' | 'deny' = 'allow',
 ): Promise<Client> {
   const transport = transportFor(url, memory)
   const isRefused = await newClient(generation)
@@ -111,14 +112,14 @@ export async function connectFrom(
       },
     )
   if (!isRefused || memory.opened === undefined) throw new Error('the client was let in without an authorization')
-  await transport.finishAuth(await allow(visitor, memory.opened))
+  await transport.finishAuth(await answer(visitor, memory.opened, decision))
   return reconnect(url, memory, generation)
 }
 
-/** A signed-in person allows what an app asks for; gives what the app's callback receives. */
-async function allow(visitor: Visitor, asked: URL): Promise<URLSearchParams> {
+/** A signed-in person decides on what an app asks for; gives what the app's callback receives. */
+async function answer(visitor: Visitor, asked: URL, decision: string): Promise<URLSearchParams> {
   const page = await visitor.get(asked.pathname + asked.search)
-  const { status, headers, text } = await visitor.submit(page, 'decision', { decision: 'allow' })
+  const { status, headers, text } = await visitor.submit(page, 'decision', { decision })
   const location = headers.get('location')
   if (location === null) throw new Error(`no callback: ${status} ${text}`)
   return new URL(location).searchParams
