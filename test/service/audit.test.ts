@@ -101,7 +101,10 @@ test('one event, what a request did, and how many there are of each type', async
     stats.counts.reduce((sum, [, n]) => sum + n, 0),
     head.seq,
   )
-  t.deepEqual(stats.counts.find(([type]) => type === 'SignInFailed'), ['SignInFailed', 2])
+  t.deepEqual(
+    stats.counts.find(([type]) => type === 'SignInFailed'),
+    ['SignInFailed', 2],
+  )
   const shown = await audit.show(boss, 2)
   t.like(shown!.found, { seq: 2, type: 'UserRegistered', what: 'registered the account boss as an operator' })
   await services.users.revoke({ ...OPERATOR, via: { request: '01ARZ3NDEKTSV4RRFFQ69G5FAV' } }, 'alice')
@@ -155,11 +158,14 @@ test('while the book is searched and nothing is found, a revocation ends it, and
 
 test('an export proves itself; when its operator is revoked, it ends at the next part, with the reason', async (t) => {
   const text = 'x'.repeat(5000)
-  const notes = Array.from({ length: 100 }, (_, i): Event => ({
-    type: 'UserRegistered',
-    data: { user: `u${i}`, admin: false },
-    personal: { username: `name-${i}`, email: `${text}@example.org` },
-  }))
+  const notes = Array.from(
+    { length: 100 },
+    (_, i): Event => ({
+      type: 'UserRegistered',
+      data: { user: `u${i}`, admin: false },
+      personal: { username: `name-${i}`, email: `${text}@example.org` },
+    }),
+  )
   const kinds = [
     { filter: '', format: 'ndjson', opened: false },
     { filter: 'type:UserRegistered', format: 'ndjson', opened: true },
