@@ -5,7 +5,7 @@ import type { Refused } from '../../ledger/refused.ts'
 import { sentence } from '../../service/refusals.ts'
 import { COMMAND } from '../assets.ts'
 import { statusOf, tellWait } from '../errors.ts'
-import { homeOf } from './address.ts'
+import { addressNotice, homeOf } from './address.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
 
@@ -41,10 +41,12 @@ export function waitInWords({ retryAfterMs = 0 }: Refused): string {
   return `Too many tries. Try again in ${minutes <= 1 ? 'a minute' : `${minutes} minutes`}.`
 }
 
-/** A form of another address or of long ago: where to begin again. */
+/** Where to begin again with a form of another address or of long ago, unless the page says so above. */
 function linkHome(ctx: Context): Html | undefined {
   const home = homeOf(ctx)
-  return home === undefined ? undefined : html`<p>This Daybook is at <a href="${home}/">${home}</a>.</p>`
+  return home === undefined || addressNotice(ctx) !== undefined
+    ? undefined
+    : html`<p>This Daybook is at <a href="${home}/">${home}</a>.</p>`
 }
 
 /** Answers with a page. */
