@@ -1,7 +1,7 @@
 /** What domain tests stand on: a state that given facts have made, and decisions that are taken into it. */
-import { dropExpired, type Event, evolve, initial, type State } from '../../src/domain/domain.ts'
+import { dropExpired, type Event, evolve, initial, type State, tablesOf } from '../../src/domain/domain.ts'
 import type { ListLimits } from '../../src/domain/edits.ts'
-import type { Actor, Decision, Fact, Recorded } from '../../src/domain/shape.ts'
+import { type Actor, type Decision, type Fact, type Recorded, storedSize } from '../../src/domain/shape.ts'
 import { type Field, openInOrder, type Priority, textOf } from '../../src/domain/todos.ts'
 
 /** Noon, when every history begins. ms since 1970. */
@@ -41,6 +41,19 @@ export class History {
     }
   }
 
+  /** Every row of the state, by table and key, as plain data with its personal text opened. */
+  rows(state = this.state): { readonly [table: string]: { readonly [key: string]: unknown } } {
+    const tables = tablesOf(state).map(([name, rows]) => [name, JSON.parse(JSON.stringify([...rows.entries()].sort()))])
+    return Object.fromEntries(tables.map(([name, rows]) => [name, Object.fromEntries(rows)]))
+  }
+
+  /** The state that the same events make once more. */
+  replayed(): State {
+    const state = initial()
+    for (const event of this.events) evolve(state, event)
+    return state
+  }
+
   #recorded(fact: Event): Recorded<Event> {
     const { erased } = this
     const seq = this.events.length + 1
@@ -51,7 +64,7 @@ export class History {
       get open() {
         return erased.has(owner) ? undefined : personal
       },
-      size: JSON.stringify(personal ?? {}).length,
+      size: storedSize(personal ?? {}),
     }
     const at = new Date(this.now).toISOString()
     const event = { seq, id: `event-${seq}`, at, type, actor: ACTOR, via: {}, data }
