@@ -109,7 +109,7 @@ for (const [how, options] of Object.entries({
     for (const words of [
       'as alice',
       'see your to-dos',
-      'add to-dos and delete them',
+      'add, change and delete to-dos',
       new URL(app.callback).host,
       '90 days',
     ])

@@ -100,7 +100,9 @@ export class Apps {
   /** What a `client_id` names. Where that is the address of a document, the document is read, or was read lately. */
   async named(clientId: string): Promise<Named> {
     if (!isDocumentUrl(clientId)) return { find: (rows) => this.#accepted(clientByClientId(rows, clientId)) }
-    if (this.#policy.clientRegistration === 'off') return { find: () => 'client_unknown' }
+    // A client ID at Daybook itself would make it ask itself.
+    const isOwn = new URL(clientId).origin === this.#policy.publicUrl
+    if (isOwn || this.#policy.clientRegistration === 'off') return { find: () => 'client_unknown' }
     try {
       const reading = await this.#documents.read(new URL(clientId))
       const id = newId(this.#ledger.now()).toLowerCase()

@@ -184,6 +184,6 @@ test('22. the consent page says who asks, as whom, for what, and where it leads'
   const both = await visitor.get(new ClientSide(world.url).link())
   t.deepEqual(
     [...both.text.matchAll(/<li>([^<]*)<\/li>/g)].map(([, words]) => words),
-    ['see your to-dos', 'add to-dos and delete them'],
+    ['see your to-dos', 'add, change and delete to-dos'],
   )
 })

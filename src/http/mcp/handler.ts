@@ -1,5 +1,6 @@
 /** The MCP server: its tools, its resource, and what it says of itself, in both generations of the protocol. */
 import { type AuthInfo, createMcpHandler, McpServer, type McpServerOptions } from '@modelcontextprotocol/server'
+import { scopesOf } from '../../domain/scopes.ts'
 import type { Deps } from '../settings.ts'
 import type { Call } from './call.ts'
 import { INSTRUCTIONS } from './instructions.ts'
@@ -51,7 +52,7 @@ export function createHandler(deps: Deps): Handler {
   return {
     answer(call, request, message) {
       const resourceMetadataUrl = `${publicUrl}/.well-known/oauth-protected-resource/mcp`
-      const authInfo: AuthInfo = { token: '', clientId: '', scopes: call.caller.scope.split(' '), resourceMetadataUrl }
+      const authInfo: AuthInfo = { token: '', clientId: '', scopes: scopesOf(call.caller.scope), resourceMetadataUrl }
       calls.set(authInfo, call)
       return handler.fetch(request, { authInfo, parsedBody: message })
     },
