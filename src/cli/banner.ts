@@ -33,6 +33,7 @@ export function banner(config: Config, known: Known): string {
     ['Listens', listensOn(config)],
     ['Open', `${url}/`],
     ['Sign in', `${url}/login`],
+    ['MCP', `${url}/mcp`],
     ['Manifest', `${url}/.well-known/ai-plugin.json`],
     ['OpenAPI', `${url}/openapi.yaml`],
   ] as const

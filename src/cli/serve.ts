@@ -8,6 +8,7 @@ import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT } from '../domain/clients.ts'
 import { createApp } from '../http/app.ts'
+import { loadMcp } from '../http/mcp/route.ts'
 import { proxyList } from '../http/origin.ts'
 import { attach, createHttpServer } from '../http/server.ts'
 import type { Settings } from '../http/settings.ts'
@@ -75,6 +76,8 @@ export async function serve(config: Config): Promise<void> {
         people: users.size,
       }))
       process.stderr.write(banner(config, known))
+      // Now that it serves, so that no start and no other command waits for it. The first request tells of a failure.
+      void loadMcp().catch(() => {})
       await untilToldToStop(log, ledger)
       stopping.abort()
       await drain(server)

@@ -28,5 +28,8 @@ const dayOf = (due: string): string => due.slice(0, 10)
 export const isBefore = (due: string, bound: string): boolean =>
   isTimed(due) && isTimed(bound) ? Date.parse(due) < Date.parse(bound) : dayOf(due) < dayOf(bound)
 
-/** A text by which due dates sort: by day as written, then by time; a date without a time ends its day. */
-export const sortKeyOf = (due: string): string => dayOf(due) + (isTimed(due) ? due.slice(10) : '~')
+/** A text by which due dates sort: by day as written, then by moment; a date without a time ends its day. */
+export const sortKeyOf = (due: string): string =>
+  dayOf(due) + (isTimed(due) ? String(Date.parse(due) + YEAR_ONE_MS).padStart(15, '0') : '~')
+/** Makes every moment from the year 1 on positive. ms */
+const YEAR_ONE_MS = 1e14

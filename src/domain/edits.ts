@@ -1,6 +1,6 @@
 /** Edits: the decisions that change to-dos, one at a time or several at once. */
 import { isDue } from './due.ts'
-import { accept, type Decision, type Reason, refuse } from './shape.ts'
+import { accept, type Decision, type Reason, refuse, storedSize } from './shape.ts'
 import {
   allInOrder,
   deletedInOrder,
@@ -52,19 +52,6 @@ export function changeWrong({ text, notes, due, priority }: Change): Reason | un
 
 const isPriority = (value: number | null): value is Priority | null => value === null || [1, 2, 3, 4].includes(value)
 
-/** How many bytes a text takes in UTF-8. */
-function utf8Length(text: string): number {
-  let bytes = text.length
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    // Half of a surrogate pair is half of four bytes; what else lies past U+07FF takes three.
-    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
-  }
-  return bytes
-}
-
-/** What personal text takes when it is stored: its JSON, a nonce and a tag, in base64url. characters */
-export const storedSize = (texts: object): number => Math.ceil(((28 + utf8Length(JSON.stringify(texts))) * 4) / 3)
 /** What a to-do with these texts takes in memory, about. bytes */
 const memorySize = (texts: object): number => 1100 + 2 * storedSize(texts)
 
@@ -150,6 +137,18 @@ export function getItem(rows: Todos, owner: string, id: string): Item | undefine
   return todo === undefined || todo.deletedAt !== null ? undefined : itemOf([id, todo])
 }
 
+type Changed = Extract<TodoEvent, { type: 'TodoChanged' }>
+
+/** How much more a to-do takes in memory after a change, or less. bytes */
+function growthOf({ todos }: Todos, { data: { todo, fields, cleared }, personal }: Changed): number {
+  const replaced = [...fields, ...cleared]
+  const dropped = (todos.get(todo)?.parts ?? []).filter((part) =>
+    part.fields.every((field) => replaced.includes(field)),
+  )
+  const added = fields.length === 0 ? 0 : storedSize(personal)
+  return 2 * (added - dropped.reduce((sum, { sealed }) => sum + sealed.size, 0))
+}
+
 type Edit = {
   readonly owner: string
   readonly id: string
@@ -171,9 +170,9 @@ export function changeTodo(rows: Todos, input: Edit, now: number): Decision<Todo
   const wrong = changeWrong(change)
   if (wrong !== undefined) return refuse(wrong)
   const changed = changedEvent(item, owner, change)
-  const turned =
-    change.done === undefined || change.done === item.done ? undefined : doneEvent(item, owner, change.done)
-  const growth = changed === undefined ? 0 : 2 * storedSize(changed.personal)
+  const isTurned = change.done !== undefined && change.done !== item.done
+  const turned = isTurned ? doneEvent(applied(item, change, now), owner) : undefined
+  const growth = changed === undefined ? 0 : growthOf(rows, changed)
   const full = new Room(rows, owner, limits).take(turned?.type === 'TodoReopened' ? 1 : 0, growth)
   if (full !== undefined) return refuse(full)
   const facts = [changed, turned].filter((fact) => fact !== undefined)
@@ -187,11 +186,7 @@ const FIELDS = [
 ] as const
 
 /** The event for what differs, but for `done`; `undefined` where nothing does. */
-function changedEvent(
-  item: Item,
-  owner: string,
-  change: Change,
-): Extract<TodoEvent, { type: 'TodoChanged' }> | undefined {
+function changedEvent(item: Item, owner: string, change: Change): Changed | undefined {
   const personal: { [F in Field]?: string } & { excerpt: string } = { excerpt: excerptOf(item.todo) }
   const cleared: Field[] = []
   for (const [field, member] of FIELDS) {
@@ -208,8 +203,9 @@ function changedEvent(
   return { type: 'TodoChanged', data, personal }
 }
 
-const doneEvent = (item: Item, owner: string, done: boolean): TodoEvent => ({
-  type: done ? 'TodoCompleted' : 'TodoReopened',
+/** @param item the to-do as it is afterwards */
+const doneEvent = (item: Item, owner: string): TodoEvent => ({
+  type: item.done ? 'TodoCompleted' : 'TodoReopened',
   data: { todo: item.id, owner },
   personal: { excerpt: excerptOf(item.todo) },
 })
@@ -259,7 +255,8 @@ export function setDone(rows: Todos, input: Several & { done: boolean }, now: nu
     if (item.done === done) return { facts: [], item }
     const full = room.take(done ? -1 : 1, 0)
     if (full !== undefined) return full
-    return { facts: [doneEvent(item, owner, done)], item: applied(item, { done }, now) }
+    const after = applied(item, { done }, now)
+    return { facts: [doneEvent(after, owner)], item: after }
   })
 }
 
@@ -282,7 +279,7 @@ export function rescheduleTodos(rows: Todos, input: Reschedule, now: number): De
     if (wrong !== undefined) return wrong
     const event = changedEvent(item, owner, change)
     if (event === undefined) return { facts: [], item }
-    const full = room.take(0, 2 * storedSize(event.personal))
+    const full = room.take(0, growthOf(rows, event))
     return full ?? { facts: [event], item: applied(item, change, now) }
   })
 }
@@ -370,11 +367,11 @@ class Bin {
 }
 
 /** Takes deletions back: each to-do is again what it was, where it was. */
-export function undeleteTodos(rows: Todos, { owner, ids, limits }: Several): Decision<TodoEvent, Outcome> {
+export function undeleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
   const room = new Room(rows, owner, limits)
   return each(ids, (id) => {
     const todo = find(rows, owner, id)
-    if (todo === undefined) return 'todo_unknown'
+    if (todo === undefined || (todo.expiresAt !== null && todo.expiresAt <= now)) return 'todo_unknown'
     if (todo.deletedAt === null) return 'todo_not_deleted'
     const item = itemOf([id, todo])
     // It was in memory all the time, so Daybook as a whole holds no more than before.

@@ -1,7 +1,7 @@
 /** Outcomes: what a write with an idempotency key answered, kept for a day, so that a repeat answers the same. */
 import type { ExpiredDropped } from './book.ts'
 import type { ListEvent } from './lists.ts'
-import { accept, type Decision, type Fact, type On, refuse, type Says, type Sealed } from './shape.ts'
+import { accept, type Decision, type Fact, type On, refuse, type Says, type Sealed, storedSize } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
 
@@ -24,8 +24,9 @@ type Kept = {
 }
 export type Outcomes = { readonly outcomes: Table<Kept, 'owner' | 'minute'> }
 
-/** About what a row takes in memory. bytes */
-const sizeOf = ({ sealed }: Kept): number => 700 + 2 * sealed.size
+/** About what an outcome takes in memory, sealed and opened. @param size what it takes as it is stored @returns bytes */
+const memorySize = (size: number): number => 700 + 2 * size
+const sizeOf = ({ sealed }: Kept): number => memorySize(sealed.size)
 
 export const tables = (sight: Sight): Outcomes => ({
   outcomes: new Table<Kept, 'owner' | 'minute'>(
@@ -84,22 +85,21 @@ export function decideOnce<F extends Fact, T>(
   const decision = decide()
   const owner = ownerOf()
   if (decision.refusal !== undefined || owner === undefined) return decision
-  const kept: OutcomeEvent = {
-    type: 'OutcomeKept',
-    data: { key, request, owner, expiresAt: now + OUTCOME_TTL_MS, replaces: givingWay(rows, owner, size) },
-    personal: { outcome: JSON.stringify(decision.result) },
-  }
+  const personal = { outcome: JSON.stringify(decision.result) }
+  const replaces = oldestBeyond(rows, owner, size - memorySize(storedSize(personal)))
+  const data = { key, request, owner, expiresAt: now + OUTCOME_TTL_MS, replaces }
+  const kept: OutcomeEvent = { type: 'OutcomeKept', data, personal }
   return accept<F | OutcomeEvent, T>([...decision.facts, kept], decision.result, decision.keeps)
 }
 
-/** The oldest outcomes of a list, where they take more than they may. */
-function givingWay({ outcomes }: Outcomes, owner: string, size: number): string[] {
+/** The oldest outcomes of a list that have to go, so that the others take at most `size` bytes. */
+function oldestBeyond({ outcomes }: Outcomes, owner: string, size: number): string[] {
   let excess = outcomes.sizeBy('owner', owner) - size
-  if (excess < 0) return []
+  if (excess <= 0) return []
   const gone: string[] = []
   const until = (key: string): number => outcomes.get(key)!.expiresAt
   for (const key of outcomes.keysBy('owner', owner).sort((a, b) => until(a) - until(b))) {
-    if (excess < 0) break
+    if (excess <= 0) break
     excess -= outcomes.sizeOf(key)
     gone.push(key)
   }

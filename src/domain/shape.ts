@@ -24,6 +24,20 @@ export interface Sealed<T extends object> {
   readonly size: number
 }
 
+/** How many bytes a text takes in UTF-8. */
+function utf8Length(text: string): number {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    // Half of a surrogate pair is half of four bytes; what else lies past U+07FF takes three.
+    if (unit >= 0x80) bytes += unit >= 0x800 && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
+
+/** What personal text takes when it is stored: its JSON, a nonce and a tag, in base64url. characters */
+export const storedSize = (texts: object): number => Math.ceil(((28 + utf8Length(JSON.stringify(texts))) * 4) / 3)
+
 /** A fact as a decision drafts it. Numbers in `data` are integers; personal text stands only in `personal`. */
 export type Fact = { readonly type: string; readonly data: object; readonly personal?: object }
 
@@ -154,6 +168,7 @@ export type Reason =
   | 'refresh_expired'
   | 'refresh_replayed'
   | 'refresh_lost'
+  | 'successors_too_many'
   | 'grant_unknown'
   // bearers
   | 'token_missing'

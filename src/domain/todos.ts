@@ -83,15 +83,19 @@ const endAt = (seq: number): number => seq * STEP
 
 /** Puts a to-do before another one. Where no rank is left between two, all of the list get new ones, in their order. */
 function moveBefore(rows: Todos, id: string, before: string, seq: number): void {
-  const others = allInOrder(rows, rows.todos.get(id)?.owner ?? '').filter(([other]) => other !== id)
-  const i = others.findIndex(([other]) => other === before)
-  if (i < 0) return
-  const [low, high] = [others[i - 1]?.[1].rank ?? 0, others[i]![1].rank]
+  const [moved, next] = [rows.todos.get(id), rows.todos.get(before)]
+  if (moved === undefined || next === undefined || moved.owner !== next.owner || id === before) return
+  const high = next.rank
+  const low = rowsOf(rows, moved.owner).reduce(
+    (most, [other, { rank }]) => (other !== id && rank < high ? Math.max(most, rank) : most),
+    0,
+  )
   if (high - low > 1) {
     change(rows, id, () => ({ rank: Math.floor((low + high) / 2) }))
     return
   }
-  const order = others.map(([other]) => other).toSpliced(i, 0, id)
+  const others = allInOrder(rows, moved.owner).flatMap(([other]) => (other === id ? [] : other))
+  const order = others.toSpliced(others.indexOf(before), 0, id)
   const even = evenRanks(order.length, endAt(seq))
   for (const [place, other] of order.entries()) change(rows, other, () => ({ rank: even[place]! }))
 }
@@ -157,9 +161,9 @@ export const openInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, '
 export const keptInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'owner', owner).sort(byRank)
 /** Deleted ones that can still be undone, in order. */
 export const deletedInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'bin', owner).sort(byRank)
+const rowsOf = (rows: Todos, owner: string): Row[] => [...rowsBy(rows, 'owner', owner), ...rowsBy(rows, 'bin', owner)]
 /** All that has a place in the list. */
-export const allInOrder = (rows: Todos, owner: string): Row[] =>
-  [...rowsBy(rows, 'owner', owner), ...rowsBy(rows, 'bin', owner)].sort(byRank)
+export const allInOrder = (rows: Todos, owner: string): Row[] => rowsOf(rows, owner).sort(byRank)
 
 /** One of the texts; `null` where there is none, or its key is gone. */
 export function textOf({ parts }: Todo, field: Field): string | null {

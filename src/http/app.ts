@@ -8,6 +8,8 @@ import helmet from 'koa-helmet'
 import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/refused.ts'
+import { documentFetcher, type FetchDocument } from '../service/documents.ts'
+import { isForUsers } from '../service/policy.ts'
 import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
 import { endUnread, parseBody } from './body.ts'
@@ -15,9 +17,11 @@ import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { itemRoutes } from './items.ts'
 import { keyRoutes } from './keys.ts'
+import { mcpRoutes } from './mcp/route.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
+import { registerRoutes } from './oauth/register.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { clientAddress, meterOf, prefersPage } from './origin.ts'
@@ -29,6 +33,7 @@ import { isRepeated } from './parse.ts'
 import { peopleRoutes } from './people.ts'
 import { legalRoutes, pluginRoutes } from './plugin.ts'
 import type { Deps } from './settings.ts'
+import { todoPageRoutes } from './todo-page.ts'
 import { todoRoutes } from './todos.ts'
 
 /** A router, who reads its answers, and whether the origins of `CORS_ORIGINS` may. */
@@ -42,8 +47,8 @@ type Place = {
   readonly readsOwnBody?: true
 }
 
-/** Who reads an answer: the OAuth client, the API's caller, or a person. */
-type Surface = 'oauth' | 'api' | 'page'
+/** Who reads an answer: the OAuth client, the API's caller, the MCP client, or a person. */
+type Surface = 'oauth' | 'api' | 'mcp' | 'page'
 
 /** What is there only where users let ChatGPT in by OAuth. */
 const authorizationServer = (deps: Deps): readonly Place[] => [
@@ -51,24 +56,36 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
   { router: tokenRoutes(deps), surface: 'oauth' },
   { router: revokeRoutes(deps), surface: 'oauth' },
   { router: introspectRoutes(deps), surface: 'oauth' },
+  ...(deps.settings.clientRegistration === 'on' ? [{ router: registerRoutes(deps), surface: 'oauth' } as const] : []),
   { router: authorizeRoutes(deps), surface: 'page' },
 ]
 
 const sitemap = (deps: Deps): readonly Place[] => [
   { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
   { router: itemRoutes(deps), surface: 'api', isShared: true },
+  { router: mcpRoutes(deps), surface: 'mcp', isShared: true, readsOwnBody: true },
   { router: healthRoutes(deps), surface: 'api' },
   { router: pluginRoutes(deps), surface: 'api', isShared: true },
   { router: legalRoutes(deps), surface: 'page', isShared: true },
   ...(deps.settings.authMode === 'oauth' ? authorizationServer(deps) : []),
   ...(deps.settings.authMode === 'user_http' ? [{ router: keyRoutes(deps), surface: 'page' } as const] : []),
+  ...(isForUsers(deps.settings.authMode) ? [{ router: todoPageRoutes(deps), surface: 'page' } as const] : []),
   { router: auditRoutes(deps), surface: 'api', isLong: true },
   { router: peopleRoutes(deps), surface: 'page' },
 ]
 
-/** @param trustedProxies whose `X-Forwarded-For` is believed */
-export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockList): Koa {
-  const deps: Deps = { ...given, services: createServices(given.ledger, given.settings) }
+/**
+ * @param trustedProxies whose `X-Forwarded-For` is believed
+ * @param fetchDocument how client-id documents are fetched
+ */
+export function createApp(
+  given: Omit<Deps, 'services'>,
+  trustedProxies: BlockList,
+  fetchDocument: FetchDocument = documentFetcher(),
+): Koa {
+  const { ledger, settings, log } = given
+  const onUnreadable = (clientId: string, why: string): void => log.warn({ clientId, why }, 'a client-id document')
+  const deps: Deps = { ...given, services: createServices(ledger, settings, { fetchDocument, onUnreadable }) }
   const app = new Koa()
   const places = sitemap(deps)
   const placeOf = placeFinder(places)
@@ -181,6 +198,8 @@ const answerFailures =
       ctx.set('Cache-Control', 'no-store')
       ctx.set('Pragma', 'no-cache')
     }
+    // Each answer is one user's own.
+    if (surface === 'mcp') ctx.set('Cache-Control', 'no-store')
     try {
       if (!isReadable) throw new Refused('request_malformed')
       if (!hasOneHost(ctx)) throw new Refused('request_malformed', 'There must be one Host header.')
@@ -196,7 +215,7 @@ const answerFailures =
       refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)
       else if (surface === 'oauth') answerOAuth(ctx, error)
-      else answerJson(ctx, error, settings)
+      else answerJson(ctx, error, settings, surface)
     }
   }
 
@@ -264,6 +283,8 @@ function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
       'Retry-After',
       'RateLimit',
       'RateLimit-Policy',
+      'Mcp-Session-Id',
+      'Mcp-Protocol-Version',
     ],
     maxAge: 600,
     // ChatGPT's page may ask a Daybook on the same machine or network.

@@ -30,6 +30,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ITEM_MEMBERS)
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
@@ -39,25 +40,28 @@ export function itemRoutes(deps: Deps): Router {
 
   router.post(`${PATH}/batch`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
-    const run = Object.hasOwn(actions, String(body.action)) ? actions[body.action as Action] : undefined
-    if (run === undefined)
+    const { action } = body
+    if (typeof action !== 'string' || !Object.hasOwn(actions, action))
       throw new Refused('batch_invalid', `"action" must be one of ${Object.keys(actions).join(', ')}.`)
     ctx.set('Cache-Control', 'no-store')
-    ctx.body = await run(todos, caller, body, keyOf(ctx))
+    ctx.body = await actions[action as Action](todos, caller, body, keyOf(ctx))
   })
 
   router.get(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, READ)
-    answerItem(ctx, await todos.get(caller, String(ctx.params.id)))
-    ctx.status = 200
-    if (!ctx.fresh) return
+    queryOf(ctx, [])
+    const item = await todos.get(caller, String(ctx.params.id))
+    answerItem(ctx, item)
+    if (!isKnown(ctx, item)) return
     ctx.body = null
     ctx.status = 304
   })
 
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
@@ -65,6 +69,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.delete(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     ctx.set('Cache-Control', 'no-store')
     ctx.body = await todos.deleteOne(caller, String(ctx.params.id), safely)
@@ -72,6 +77,7 @@ export function itemRoutes(deps: Deps): Router {
 
   router.post(`${PATH}/:id/move`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['before', 'after', 'position', 'username'])
     answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), keyOf(ctx)))
   })
@@ -144,11 +150,19 @@ function wholeNumber(name: string, text: string): number {
   return Number(text)
 }
 
+const tagsIn = (header: string): string[] => header.split(',').map((tag) => tag.trim())
+
+/**
+ * `If-None-Match` (RFC 9110 §13.1.2). Unlike Koa's `fresh` this ignores `Cache-Control: no-cache`, which `fetch` adds
+ * and which is for caches.
+ */
+const isKnown = (ctx: Context, item: Item): boolean =>
+  tagsIn(ctx.get('if-none-match')).some((tag) => tag === '*' || tag.replace(/^W\//, '') === etagOf(item))
+
 /** `If-Match` (RFC 9110 §13.1.1): whether the to-do still is what the caller read. Weak tags never match. */
 function expectation(ctx: Context): Safely['expects'] {
-  const header = ctx.get('if-match').trim()
-  if (ctx.req.headers['if-match'] === undefined) return undefined
-  if (header === '*') return () => true
-  const tags = header.split(',').map((tag) => tag.trim())
-  return (item) => tags.includes(etagOf(item))
+  const header = ctx.req.headers['if-match']
+  if (header === undefined) return undefined
+  const tags = tagsIn(header)
+  return (item) => tags.includes('*') || tags.includes(etagOf(item))
 }

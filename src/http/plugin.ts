@@ -1,8 +1,8 @@
 /** The plugin's public documents: manifest, OpenAPI document and its JSON twin, logo, legal page. */
 import { createHash } from 'node:crypto'
 import Router from '@koa/router'
-import { type Document, parse, parseDocument } from 'yaml'
-import { DEFAULT_SCOPE } from '../domain/consents.ts'
+import { parse, stringify } from 'yaml'
+import { DEFAULT_SCOPE } from '../domain/scopes.ts'
 import { type AuthMode, isForUsers } from '../service/policy.ts'
 import { asset } from './assets.ts'
 import { sendPage } from './pages/layout.ts'
@@ -91,55 +91,76 @@ function manifest(settings: Settings): object {
   }
 }
 
+type Operation = { security?: unknown; parameters: Parameter[]; responses: { [status: string]: unknown } }
+type Parameter = { name: string; description: string; example?: string }
+/** The parts of the OpenAPI document that depend on the settings. */
+type OpenApi = {
+  info: { version: string; summary: string; description: string }
+  servers: { url: string }[]
+  security: unknown[]
+  tags: [{ description: string }]
+  paths: { [path: string]: { [method: string]: Operation } }
+  components: {
+    securitySchemes?: { [name: string]: unknown }
+    responses: { [name: string]: { description: string } }
+  }
+}
+
+const operationsOf = ({ paths }: OpenApi): Operation[] => Object.values(paths).flatMap((path) => Object.values(path))
+
 /** The OpenAPI document with this server's address and its way to authenticate, in both notations. */
 function openApi({ publicUrl, version, authMode }: Settings): { yaml: string; json: string } {
-  const source = parseDocument(asset('openapi/openapi.yaml').toString('utf8'))
-  source.setIn(['info', 'version'], version)
-  source.setIn(['servers'], [{ url: publicUrl }])
-  if (authMode === 'oauth') {
-    const flow = ['components', 'securitySchemes', 'oauth', 'flows', 'authorizationCode']
-    source.setIn([...flow, 'authorizationUrl'], `${publicUrl}/oauth`)
-    source.setIn([...flow, 'tokenUrl'], `${publicUrl}/auth/oauth_exchange`)
-    source.setIn([...flow, 'refreshUrl'], `${publicUrl}/auth/oauth_exchange`)
-  } else withoutOAuth(source, authMode)
+  const source: OpenApi = parse(asset('openapi/openapi.yaml').toString('utf8'))
+  source.info.version = version
+  source.servers = [{ url: publicUrl }]
+  if (authMode === 'oauth') source.components.securitySchemes = { oauth: oauthScheme(source, publicUrl) }
+  else withoutOAuth(source, authMode)
   if (!isForUsers(authMode)) forNamedLists(source)
-  const yaml = source.toString()
-  return { yaml, json: JSON.stringify(parse(yaml), null, 2) }
+  const json = JSON.stringify(source, null, 2)
+  return { yaml: stringify(JSON.parse(json)), json }
 }
 
-const TODOS = ['paths', '/todos/{username}']
-const OPERATIONS = ['get', 'post', 'delete']
+type OAuthScheme = { flows: { authorizationCode: object } }
+
+function oauthScheme({ components }: OpenApi, publicUrl: string): OAuthScheme {
+  const scheme = components.securitySchemes?.oauth as OAuthScheme
+  const tokenUrl = `${publicUrl}/auth/oauth_exchange`
+  const urls = { authorizationUrl: `${publicUrl}/oauth`, tokenUrl, refreshUrl: tokenUrl }
+  return { ...scheme, flows: { authorizationCode: { ...scheme.flows.authorizationCode, ...urls } } }
+}
 
 /** One bearer for everything, or nothing at all. */
-function withoutOAuth(source: Document.Parsed, authMode: AuthMode): void {
-  for (const operation of OPERATIONS) {
-    source.deleteIn([...TODOS, operation, 'security'])
-    if (authMode === 'none') source.deleteIn([...TODOS, operation, 'responses', '401'])
-    if (authMode === 'service_http') source.deleteIn([...TODOS, operation, 'responses', '403'])
+function withoutOAuth(source: OpenApi, authMode: Exclude<AuthMode, 'oauth'>): void {
+  const { components } = source
+  for (const operation of operationsOf(source)) {
+    delete operation.security
+    if (authMode === 'none') delete operation.responses['401']
+    if (authMode === 'service_http') delete operation.responses['403']
   }
-  if (authMode === 'service_http') source.deleteIn(['components', 'responses', 'forbidden'])
+  if (authMode === 'service_http') delete components.responses.forbidden
   if (authMode === 'none') {
-    source.setIn(['components', 'responses', 'forbidden', 'description'], 'The request came from a foreign web page.')
-    source.setIn(['security'], [])
-    source.deleteIn(['components', 'securitySchemes'])
-    source.deleteIn(['components', 'responses', 'unauthorized'])
+    components.responses.forbidden = {
+      ...components.responses.forbidden,
+      description: 'The request came from a foreign web page.',
+    }
+    source.security = []
+    delete components.securitySchemes
+    delete components.responses.unauthorized
   } else {
-    source.setIn(['security'], [{ bearer: [] }])
-    source.setIn(['components', 'securitySchemes'], { bearer: { type: 'http', scheme: 'bearer' } })
+    source.security = [{ bearer: [] }]
+    components.securitySchemes = { bearer: { type: 'http', scheme: 'bearer' } }
   }
 }
 
-/** Nobody signs in: whoever may speak names the list they mean. */
-function forNamedLists(source: Document.Parsed): void {
-  source.setIn(['info', 'summary'], 'To-do lists, each by its name.')
-  source.setIn(
-    ['info', 'description'],
-    'Adds, lists and deletes to-dos. Use "global" as the username for the common list.',
-  )
-  source.setIn(['tags', 0, 'description'], 'To-do lists.')
-  source.setIn(
-    [...TODOS, 'parameters', 0, 'description'],
-    'Which list: any name is a list of its own. "global" is the common one.',
-  )
-  source.setIn([...TODOS, 'parameters', 0, 'example'], 'global')
+/** Nobody signs in: the caller names the list. */
+function forNamedLists(source: OpenApi): void {
+  source.info.summary = 'To-do lists, each by its name.'
+  source.info.description =
+    'Adds, finds, changes, completes, orders and deletes to-dos. Use "global" as the username for the common list.'
+  source.tags[0].description = 'To-do lists.'
+  const username = { description: 'Which list: any name is a list of its own. "global" is the common one.' }
+  for (const operation of operationsOf(source))
+    operation.parameters = operation.parameters.map((parameter) =>
+      parameter.name === 'username' ? { ...parameter, ...username, example: 'global' } : parameter,
+    )
 }

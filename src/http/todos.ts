@@ -4,7 +4,7 @@ import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import { MAX_ANSWER_CHARACTERS, READ, WRITE } from '../service/todos.ts'
 import { requireListCaller } from './callers.ts'
-import { type Body, keyOf, requiredText } from './members.ts'
+import { type Body, keyOf, queryOf, requiredText } from './members.ts'
 import { jsonObject, onlyMembers, queryParameters } from './parse.ts'
 import type { Deps } from './settings.ts'
 
@@ -42,16 +42,25 @@ export function todoRoutes(deps: Deps): Router {
   return router
 }
 
-/** Which to-do to delete: by the body, or by the query, since some gateways drop the body of a DELETE. */
+/**
+ * Which to-do to delete: by the body, or by the query, since some gateways drop the body of a DELETE. Some clients send
+ * both: then they must say the same.
+ */
 function deletion(ctx: Context): Body {
   const query = queryParameters(ctx.querystring)
-  if (!query.has('todo_idx') && !query.has('todo'))
-    return onlyMembers(jsonObject(ctx), ['todo_idx', 'todo', 'username'])
-  const [indexes = [], texts = []] = [query.get('todo_idx'), query.get('todo')]
-  if (indexes.length > 1 || texts.length > 1 || ctx.request.rawBody)
-    throw new Refused('parameter_repeated', 'Give todo_idx and todo once, in the query or in the body.')
-  const [index = ''] = indexes
-  return { todo_idx: /^\d{1,9}$/.test(index) ? Number(index) : Number.NaN, todo: texts[0] }
+  const isByQuery = query.has('todo_idx') || query.has('todo')
+  const hasBody = !isByQuery || Boolean(ctx.request.rawBody)
+  const body = hasBody ? onlyMembers(jsonObject(ctx), ['todo_idx', 'todo', 'username']) : {}
+  if (!isByQuery) return body
+  const given = queryOf(ctx, ['todo_idx', 'todo'])
+  const index = given.get('todo_idx')
+  const asked = { ...body }
+  if (index !== undefined) asked.todo_idx = /^\d{1,9}$/.test(index) ? Number(index) : Number.NaN
+  if (given.has('todo')) asked.todo = given.get('todo')
+  const differs = Object.keys(body).find((name) => body[name] !== asked[name])
+  if (differs !== undefined)
+    throw new Refused('parameter_repeated', `${differs} stands in the query and in the body, and differs.`)
+  return asked
 }
 
 function fromIndex(ctx: Context): number {

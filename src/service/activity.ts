@@ -1,8 +1,8 @@
 /** Activity: what was done with an account or list, as its owner may see it: each event a sentence. */
 import type { State } from '../domain/domain.ts'
 import { ownerId } from '../domain/lists.ts'
-import { FilterMalformed } from '../domain/search.ts'
-import { list, searchOf, tell } from '../ledger/audit.ts'
+import { FilterMalformed, parseFilter, type Search, searchFor } from '../domain/search.ts'
+import { list, tell } from '../ledger/audit.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
 import { type ListCaller, requireScope } from './authentication.ts'
@@ -41,24 +41,30 @@ export async function activityOf(ledger: Ledger, caller: ListCaller, asked: Aske
   if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) throw new Refused('cursor_invalid')
   const owner = await ledger.ask(caller, (state: State) => ownerId(state, caller.owner))
   if (owner === undefined) return { entries: [], next_cursor: null }
-  const search = searchFor(ledger, owner, since)
+  const search = searchOf(owner, since, ledger.now())
   const to = cursor === undefined ? ledger.head.seq : Math.min(Number(cursor) - 1, ledger.head.seq)
   const entries: Entry[] = []
   const end = Math.max(1, to - MAX_LOOKED_AT)
   for await (const { event } of list(ledger, { search, from: end, to, newestFirst: true })) {
     entries.push(entryOf(tell(ledger, event)))
-    if (entries.length === limit) return { entries, next_cursor: event.seq > 1 ? String(event.seq) : null }
+    if (entries.length === limit) break
   }
-  return { entries, next_cursor: end > 1 ? String(end) : null }
+  // Reading the book took a while: who was revoked meanwhile is told nothing.
+  await ledger.ask(caller, () => undefined)
+  const last = entries.length === limit ? entries.at(-1)!.seq : end
+  return { entries, next_cursor: last > 1 ? String(last) : null }
 }
 
-function searchFor(ledger: Ledger, owner: string, since: string | undefined) {
-  if (since !== undefined && !/^[\w:.+-]{1,40}$/.test(since)) throw new Refused('filter_invalid')
+/** What concerns an owner. Names are resolved here: nobody can be called so that they are found instead. */
+function searchOf(owner: string, since: string | undefined, now: number): Search {
+  const wrong = () => new Refused('filter_invalid', '"since" must be a duration (2h, 7d) or a date or time in UTC.')
+  if (since !== undefined && !/^[\w:.+-]{1,40}$/.test(since)) throw wrong()
+  const filter = `user:me${since === undefined ? '' : ` since:${since}`} -type:OutcomeKept`
   try {
-    return searchOf(ledger, `user:${owner}${since === undefined ? '' : ` since:${since}`} -type:OutcomeKept`)
+    return searchFor(parseFilter(filter, now), { user: () => owner, client: () => undefined })
   } catch (error) {
-    if (!(error instanceof FilterMalformed)) throw error
-    throw new Refused('filter_invalid', '"since" must be a duration (2h, 7d) or a date or time in UTC.')
+    if (error instanceof FilterMalformed) throw wrong()
+    throw error
   }
 }
 

@@ -30,14 +30,12 @@ import {
   type Place,
   rescheduleTodos,
   setDone,
-  storedSize,
   undeleteTodos,
 } from '../domain/edits.ts'
 import { inList, ownerId } from '../domain/lists.ts'
 import { decideOnce } from '../domain/outcomes.ts'
-import { accept, type Decision, refuse } from '../domain/shape.ts'
-import { type Item, itemOf, openInOrder, type TodoEvent } from '../domain/todos.ts'
-import { canonical } from '../ledger/chain.ts'
+import { accept, type Decision, type Fact, refuse, storedSize } from '../domain/shape.ts'
+import { excerptOf, type Item, itemOf, openInOrder, type TodoEvent } from '../domain/todos.ts'
 import { newId } from '../ledger/ids.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
@@ -48,14 +46,14 @@ import type { Policy } from './policy.ts'
 import { digest } from './secrets.ts'
 
 export type { Change, Failure, Item, Outcome, Overview, Place }
-export { MAX_BATCH }
+export { changeWrong, MAX_BATCH }
 
 /** A to-do as a caller describes a new one. */
 export type Draft = Omit<Change, 'done'> & { readonly text: string }
 
 /** What finding takes, as callers write it. Absent members have defaults: open to-dos, in the person's order. */
 export type Query = {
-  /** Words that must all stand in the text or the notes. */
+  /** Words that must all stand in the text or the notes: at most 20, and 200 characters. */
   readonly query?: string | undefined
   readonly state?: string | undefined
   /** Due before this date or time; without it. */
@@ -82,13 +80,14 @@ const MAX_LIMIT = 100
 const DEFAULT_LIMIT = 50
 /** ChatGPT takes at most 100,000 characters in an answer. */
 export const MAX_ANSWER_CHARACTERS = 90_000
-const MAX_QUERY_LENGTH = 1000
+/** Each word is looked for in every text of the list, which may take time by their product. */
+const MAX_QUERY_LENGTH = 200
+const MAX_WORDS = 20
 
 type Decide<T> = (state: State, owner: string, now: number) => Decision<TodoEvent, T>
 type Write = {
   readonly operation: string
   readonly input: unknown
-  readonly cost: number
   readonly key: string | undefined
 }
 
@@ -146,9 +145,8 @@ export class Todos {
       const { text, notes = null, due = null, priority = null } = draft
       return { id: newId(this.#ledger.now()), text, notes: notes === '' ? null : notes, due, priority }
     })
-    const cost = drafts.reduce((sum, { text, notes, due }) => sum + costOf({ text, notes, due }), 0)
     const limits = this.#most
-    return this.#write(caller, { operation: 'add', input: drafts, cost, key }, true, (state, owner, now) =>
+    return this.#write(caller, { operation: 'add', input: drafts, key }, true, (state, owner, now) =>
       addTodos(state, { owner, items, limits }, now),
     )
   }
@@ -158,8 +156,7 @@ export class Todos {
     requireScope(caller, WRITE)
     requireRight(given)
     const change = given.notes === '' ? { ...given, notes: null } : given
-    const { text, notes, due } = change
-    const write = { operation: 'change', input: { id, ...given }, cost: costOf({ text, notes, due }), key }
+    const write = { operation: 'change', input: { id, ...given }, key }
     return this.#write(caller, write, false, (state, owner, now) =>
       changeTodo(state, { owner, id, change, limits: this.#most, expects }, now),
     )
@@ -189,7 +186,7 @@ export class Todos {
   ): Promise<Outcome> {
     requireScope(caller, WRITE)
     requireBatch(items)
-    const write = { operation: 'reschedule', input: items, cost: items.length, key }
+    const write = { operation: 'reschedule', input: items, key }
     return this.#write(caller, write, false, (state, owner, now) =>
       rescheduleTodos(state, { owner, items, limits: this.#most }, now),
     )
@@ -198,14 +195,14 @@ export class Todos {
   /** @throws {Refused} `todo_unknown`, `place_invalid` */
   move(caller: ListCaller, id: string, place: Place, { key }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
-    const write = { operation: 'move', input: { id, ...place }, cost: 1, key }
+    const write = { operation: 'move', input: { id, ...place }, key }
     return this.#write(caller, write, false, (state, owner) => moveTodo(state, { owner, id, place }))
   }
 
   /** Deletes one. @throws {Refused} `todo_unknown`, `precondition_failed` */
   deleteOne(caller: ListCaller, id: string, { key, expects }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
-    const write = { operation: 'deleteOne', input: id, cost: 1, key }
+    const write = { operation: 'deleteOne', input: id, key }
     return this.#write(caller, write, false, (state, owner, now): Decision<TodoEvent, Item> => {
       const item = getItem(state, owner, id)
       if (item === undefined) return refuse('todo_unknown')
@@ -218,7 +215,7 @@ export class Todos {
   /** Deletes by the plugin's index. @throws {Refused} `todo_index_unknown`, `todo_differs` */
   deleteAt(caller: ListCaller, index: number, text: string | undefined, { key }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
-    const write = { operation: 'deleteAt', input: { index, text }, cost: 1, key }
+    const write = { operation: 'deleteAt', input: { index, text }, key }
     return this.#write(caller, write, false, (state, owner, now) =>
       deleteTodoAt(state, { owner, index, text, limits: this.#most }, now),
     )
@@ -237,7 +234,7 @@ export class Todos {
   ): Promise<Outcome> {
     requireScope(caller, WRITE)
     requireBatch(ids)
-    return this.#write(caller, { operation, input: ids, cost: ids.length, key }, false, (state, owner, now) =>
+    return this.#write(caller, { operation, input: ids, key }, false, (state, owner, now) =>
       decide(state, { owner, ids, limits: this.#most }, now),
     )
   }
@@ -248,12 +245,14 @@ export class Todos {
     return this.#ledger.ask(caller, (state, now) => look(state, ownerId(state, caller.owner) ?? '', now))
   }
 
-  /** @param begins whether a list that is not there yet begins with this write */
+  /**
+   * Takes a decision, once for each key, and counts what it records against the limit: in the same turn, since before
+   * it nobody knows how much that is.
+   * @param begins whether a list that is not there yet begins with this write
+   */
   async #write<T>(caller: ListCaller, write: Write, begins: boolean, decide: Decide<T>): Promise<T> {
-    const { operation, input, cost, key } = write
+    const { operation, input, key } = write
     if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) throw new Refused('idempotency_key_malformed')
-    // The outcome that is kept with a key holds the texts once more.
-    this.#limits.take(caller.meter, 'write', caller.budget, key === undefined ? cost : 2 * cost)
     return this.#ledger.transact(caller, (state, now) => {
       let owner = ownerId(state, caller.owner)
       const begin = () => {
@@ -262,16 +261,16 @@ export class Todos {
       }
       const run = () =>
         begins ? inList(state, caller.owner, begin, (id) => decide(state, id, now)) : decide(state, owner ?? '', now)
-      if (key === undefined) return run()
-      const { size, sizeOfAll } = this.#most
-      const once = {
-        key: keyOf(caller, key),
-        request: requestOf(operation, input),
+      const once = (of: string) => ({
+        key: keyOf(caller, of),
+        request: digestOf([operation, input]),
         owner: () => owner,
-        size,
-        sizeOfAll,
-      }
-      return decideOnce(state, once, run, now)
+        size: this.#most.size,
+        sizeOfAll: this.#most.sizeOfAll,
+      })
+      const decision = key === undefined ? run() : decideOnce(state, once(key), run, now)
+      this.#limits.take(caller.meter, 'write', caller.budget, costOf(decision.facts))
+      return decision
     })
   }
 }
@@ -280,17 +279,22 @@ function* textsFrom(state: State, owner: string, from: number): Generator<string
   for (const row of openInOrder(state, owner).slice(from)) yield itemOf(row).todo
 }
 
-/** How many changes a text counts as: one for each 512 bytes as stored. */
-const costOf = (texts: { [field: string]: string | null | undefined }): number => {
-  const given = Object.entries(texts).filter(([, text]) => typeof text === 'string')
-  return Math.max(1, Math.ceil(storedSize(Object.fromEntries(given)) / 512))
+/** How many changes events count as: each one, or one for each 512 bytes of its text as stored. */
+const costOf = (facts: readonly Fact[]): number =>
+  facts.reduce((sum, { personal = {} }) => sum + Math.max(1, Math.ceil(storedSize(personal) / 512)), 0)
+
+/** A key is one list's, and that of the app or API key through which it came. */
+const keyOf = ({ owner, via, actor }: ListCaller, key: string): string => {
+  const list = 'user' in owner ? ['user', owner.user] : ['list', owner.list.toLowerCase()]
+  return digestOf([...list, via.client ?? via.key ?? actor.id, key])
 }
 
-/** A key belongs to whoever sent it: the list, and the app through which it came. */
-const keyOf = ({ owner, via, actor }: ListCaller, key: string): string =>
-  digest(canonical([owner, via.client ?? via.key ?? actor.id, key]))
-const requestOf = (operation: string, input: unknown): string =>
-  digest(canonical([operation, JSON.parse(JSON.stringify(input ?? null))]))
+/** A digest of plain data, whatever the order of its members. Unlike canonical JSON it takes any text. */
+const digestOf = (value: unknown): string => digest(JSON.stringify(value, sortedMembers))
+const sortedMembers = (_: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value
 
 function requireBatch(named: readonly unknown[]): void {
   if (named.length < 1 || named.length > MAX_BATCH) throw new Refused('batch_invalid')
@@ -301,6 +305,9 @@ function requireRight(change: Change): void {
   const wrong = changeWrong(change)
   if (wrong !== undefined) throw new Refused(wrong)
 }
+
+/** A to-do in one line: the beginning of its text. */
+export const titleOf = ({ todo }: Item): string => excerptOf(todo.replace(/\s+/g, ' ').trim())
 
 /** The entity tag of a to-do (RFC 9110 §8.8.3): another one after each change of what callers see. */
 export const etagOf = (item: Item): string =>
@@ -315,14 +322,13 @@ function searchOf(query: Query): Omit<Search, 'owner' | 'after'> {
   ] as const)
     if (value !== undefined && !isDue(value))
       throw new Refused('filter_invalid', `"${name}" must be a date (2026-12-01) or a date and time with offset.`)
-  if (text.length > MAX_QUERY_LENGTH) throw new Refused('filter_invalid', 'The query is too long.')
+  if (text.length > MAX_QUERY_LENGTH)
+    throw new Refused('filter_invalid', `A query has at most ${MAX_QUERY_LENGTH} characters.`)
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT)
     throw new Refused('filter_invalid', `"limit" must be a whole number from 1 to ${MAX_LIMIT}.`)
-  const words = text
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== '')
-  const filter: Filter = { state: oneOf('state', STATES, state), words, dueBefore, dueAfter }
+  const words = new Set(text.toLowerCase().match(/\S+/g))
+  if (words.size > MAX_WORDS) throw new Refused('filter_invalid', `A query has at most ${MAX_WORDS} words.`)
+  const filter: Filter = { state: oneOf('state', STATES, state), words: [...words], dueBefore, dueAfter }
   return { filter, sort: oneOf('sort', SORTS, sort), limit, maxCharacters: MAX_ANSWER_CHARACTERS - 1000 }
 }
 
@@ -334,7 +340,7 @@ function oneOf<T extends string>(name: string, known: readonly T[], value: strin
 
 /** Marks the search that a cursor belongs to. */
 const markOf = ({ query = '', state = 'open', due_before = '', due_after = '', sort = 'order' }: Query): string =>
-  digest(canonical([query, state, due_before, due_after, sort])).slice(0, 16)
+  digestOf([query, state, due_before, due_after, sort]).slice(0, 16)
 
 const writeCursor = ({ key, rank, id }: Position, mark: string): string =>
   Buffer.from(JSON.stringify([mark, key, rank, id])).toString('base64url')
