@@ -1,4 +1,5 @@
 /** A second opinion: what Daybook must do, in as few words as possible and sharing no line with it. Times in ms. */
+import { done, List, no, type Outcome } from './_list.ts'
 
 const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000]
 /** Short and close together, so that a life of some minutes and hours meets every end. */
@@ -12,16 +13,10 @@ export const TTL = {
   approval: 45 * MINUTE,
 }
 const GRACE = 60 * SECOND
-export const MAX_TODOS = 4
 const [MAX_CONSENTS, MAX_CONSENTS_OF_USER] = [10, 20]
 
-/** Was it done, and which events did it leave? */
-export type Outcome = { readonly ok: boolean; readonly events: readonly string[] }
-const done = (...events: string[]): Outcome => ({ ok: true, events })
-const no = (...events: string[]): Outcome => ({ ok: false, events })
-
 /** `approved`: until when they need not be asked again, since they let the app in; 0 where they are asked. */
-type User = { name: string; active: boolean; changes: number; todos: string[]; approved: number; saidYesTo?: string }
+type User = { name: string; active: boolean; changes: number; list: List; approved: number; saidYesTo?: string }
 type Session = { id: string; user: User; until: number; ended: boolean }
 /** `said`: the answer, once there is one; `code`: what a yes gave last. */
 type Consent = { id: string; session: Session; until: number; ended: boolean; said?: boolean; code?: Code }
@@ -49,7 +44,7 @@ export class Model {
 
   signUp(name: string): Outcome {
     if (this.users.some((user) => user.name === name)) return no()
-    this.users.push({ name, active: true, changes: 0, todos: [], approved: 0 })
+    this.users.push({ name, active: true, changes: 0, list: new List(), approved: 0 })
     return done('UserRegistered')
   }
 
@@ -234,19 +229,6 @@ export class Model {
     for (const code of this.codes) if (code.user === user && code.family === undefined) code.ended = true
   }
 
-  addTodo(user: User, text: string): Outcome {
-    if (user.todos.length >= MAX_TODOS) return no()
-    user.todos.push(text)
-    return done('TodoAdded')
-  }
-
-  deleteTodo(user: User, index: number, text: string | undefined): Outcome {
-    const found = user.todos[index]
-    if (found === undefined || (text !== undefined && text !== found)) return no()
-    user.todos.splice(index, 1)
-    return done('TodoDeleted')
-  }
-
   /** What expired before this minute is forgotten: a replay of it is just unknown. Gives whether anything was. */
   sweep(): boolean {
     const until = Math.floor(this.now / MINUTE) * MINUTE
@@ -262,7 +244,8 @@ export class Model {
     for (const token of this.accesses) if (token.until < until) token.ended = true
     const forgotten = this.users.filter(({ approved }) => approved > 0 && approved < until)
     for (const user of forgotten) user.approved = 0
-    return due.length + over.length + forgotten.length > 0
+    const lists = this.users.filter(({ list }) => list.sweep(this.now))
+    return due.length + over.length + forgotten.length + lists.length > 0
   }
 
   isSignedIn(session: Session): boolean {
