@@ -24,10 +24,10 @@ const no = (...events: string[]): Outcome => ({ ok: false, events })
 type User = { name: string; active: boolean; changes: number; todos: string[]; approved: number; saidYesTo?: string }
 type Session = { id: string; user: User; until: number; ended: boolean }
 type Consent = { id: string; session: Session; until: number; ended: boolean }
-type Family = { user: User; until: number; ended: boolean }
+type Family = { user: User; code: string; until: number; ended: boolean }
 type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
 type Access = { id: string; family: Family; until: number; ended: boolean }
-type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean; lost: boolean }
+type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean; lost: boolean; reported: boolean }
 
 /** Who asks, and how well. */
 export type Wrong = 'right' | 'foreign client' | 'wrong details'
@@ -126,24 +126,24 @@ export class Model {
       return no('CodeReplayed')
     }
     if (this.now >= code.until || how === 'wrong details') return no()
-    code.family = { user: code.user, until: this.now + TTL.max, ended: false }
+    code.family = { user: code.user, code: code.id, until: this.now + TTL.max, ended: false }
     this.#give(code.family, id)
     return done('TokenIssued')
   }
 
   refresh(token: Refresh, how: Wrong, id: string): Outcome {
     const { family } = token
-    if (token.ended || family.ended || how === 'foreign client') return no()
-    if (this.now >= token.until || this.now >= family.until) return no()
+    if (family.ended || how === 'foreign client' || this.now >= family.until) return no()
     if (token.spent || (token.usedAt !== undefined && this.now >= token.usedAt + GRACE)) {
       this.#end(family)
       return no('TokenReplayed')
     }
     if (token.lost) {
-      token.ended = true
-      return no('TokenRefused')
+      const isNews = !token.reported
+      token.reported = true
+      return isNews ? no('TokenRefused') : no()
     }
-    if (how === 'wrong details') return no()
+    if (this.now >= token.until || how === 'wrong details') return no()
     token.usedAt ??= this.now
     if (token.parent !== undefined) {
       token.parent.spent = true
@@ -166,6 +166,7 @@ export class Model {
       ...(parent === undefined ? {} : { parent }),
       spent: false,
       lost: false,
+      reported: false,
       ended: false,
     })
   }
@@ -243,7 +244,8 @@ export class Model {
       family.ended = true
       for (const code of this.codes) if (code.family === family) code.ended = true
     }
-    for (const token of [...this.accesses, ...this.refreshes]) if (token.until < until) token.ended = true
+    // A refresh token is known for what it is as long as its family lasts.
+    for (const token of this.accesses) if (token.until < until) token.ended = true
     const forgotten = this.users.filter(({ approved }) => approved > 0 && approved < until)
     for (const user of forgotten) user.approved = 0
     return due.length + over.length + forgotten.length > 0

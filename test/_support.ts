@@ -15,7 +15,9 @@ import { createApp } from '../src/http/app.ts'
 import { proxyList } from '../src/http/origin.ts'
 import { attach, createHttpServer } from '../src/http/server.ts'
 import type { Settings } from '../src/http/settings.ts'
-import { type Caller, Ledger } from '../src/ledger/ledger.ts'
+import { Ledger } from '../src/ledger/ledger.ts'
+import type { Caller } from '../src/service/caller.ts'
+import type { FetchDocument } from '../src/service/documents.ts'
 import { digest } from '../src/service/secrets.ts'
 
 /** A folder that goes away with the test. */
@@ -37,7 +39,13 @@ export class Clock {
   }
 }
 
-export const SYSTEM: Caller = { actor: { kind: 'system', id: 'test' }, via: {}, holds: () => undefined }
+export const SYSTEM: Caller = {
+  actor: { kind: 'system', id: 'test' },
+  via: {},
+  trace: {},
+  meter: [],
+  holds: () => undefined,
+}
 
 /** Every row of a state, by table and key, as plain data. */
 export function dump(state: State): { [table: string]: { [key: string]: unknown } } {
@@ -117,11 +125,12 @@ export type World = {
 }
 
 /** Starts a world; when the test ends, checks that its book holds (`assertBookHolds`). */
-/** @param proxies whose `X-Forwarded-For` is believed */
+/** @param proxies whose `X-Forwarded-For` is believed @param fetchDocument how client-id documents are fetched */
 export async function startWorld(
   t: ExecutionContext,
   changed: Partial<Settings> = {},
   proxies: readonly string[] = [],
+  fetchDocument?: FetchDocument,
 ): Promise<World> {
   const folder = temporaryFolder(t)
   const clock = new Clock()
@@ -145,6 +154,7 @@ export async function startWorld(
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
     },
     proxyList(proxies),
+    fetchDocument,
   )
   attach(server, app, clock.read)
 

@@ -69,6 +69,46 @@ test('imports run downward: main, cli, http, service, ledger, domain; and lead n
   t.true(count > 100)
 })
 
+/** The modules that a file loads when it runs: `import type` and `export type` load nothing. */
+const loadedBy = (path: string): string[] =>
+  [
+    ...code(path)
+      .join('\n')
+      .matchAll(/\b(?:import|export)\s(?!\s*type\s)[^'"()]*?from\s+'(\.[^'\s]+)'|\bimport\(?\s*'(\.[^'\s]+)'/g),
+  ].map(([, from, alone]) => posix.join(posix.dirname(path), (from ?? alone)!))
+
+/** The circles among modules, each from its first module back to it. */
+function circles(loads: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = []
+  const done = new Set<string>()
+  const visit = (path: string, way: readonly string[]): void => {
+    if (way.includes(path)) {
+      found.push([...way.slice(way.indexOf(path)), path].join(' > '))
+      return
+    }
+    if (done.has(path)) return
+    for (const next of loads.get(path) ?? []) visit(next, [...way, path])
+    done.add(path)
+  }
+  for (const path of loads.keys()) visit(path, [])
+  return found
+}
+
+test('no modules load each other in a circle; types may point both ways', (t) => {
+  const loads = new Map(files.map((path) => [path, loadedBy(path)]))
+  t.true([...loads.values()].flat().length > 100)
+  t.true(loads.get('src/main.ts')!.includes('src/cli/program.ts'), 'a dynamic import loads, too')
+  t.true(loads.get('src/domain/domain.ts')!.includes('src/domain/grants.ts'))
+  t.false(loads.get('src/domain/bearers.ts')!.includes('src/domain/grants.ts'), 'types only')
+  t.deepEqual(circles(loads), [])
+  const ring = { a: ['b'], b: ['c', 'd'], c: ['a'], d: [] }
+  t.deepEqual(circles(new Map(Object.entries(ring))), ['a > b > c > a'])
+})
+
+test('only src/domain/scopes.ts takes a scope apart', (t) => {
+  t.deepEqual(filesSaying(/\.split\(' '\)/), ['src/domain/scopes.ts'])
+})
+
 test('the only door to the database is src/ledger/database.ts', (t) => {
   t.deepEqual(
     files.filter((path) => importsOf(path).some((name) => /level/.test(name))),

@@ -99,6 +99,8 @@ type Planned = { readonly expected: Outcome; readonly decide: (state: State, now
 
 const MADE = { accessTtlMs: TTL.access, refreshIdleTtlMs: TTL.idle, refreshMaxTtlMs: TTL.max, resource: undefined }
 const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read', challenge: null, resource: null }
+/** Codes and grants are made in pairs. */
+const grantOf = ({ family }: { family: { code: string } }): string => family.code.replace('code-', 'grant-')
 const clientOf = (how: Wrong): string => (how === 'foreign client' ? 'other' : 'chatgpt')
 
 function plan(model: Model, one: Act, id: string): Planned | undefined {
@@ -152,9 +154,10 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       const token = newest(one.kind === 'access' ? model.accesses : model.refreshes)
       if (token === undefined) return undefined
       const client = one.isOwn ? 'chatgpt' : 'other'
+      const shown = { digest: token.id, grant: one.kind === 'refresh' ? grantOf(token) : undefined }
       return {
         expected: model.giveBack(token, one.kind, one.isOwn),
-        decide: (state) => revokeToken(state, { token: token.id, client }),
+        decide: (state, at) => revokeToken(state, { token: shown, client }, at),
       }
     }
     case 'answer': {
@@ -187,7 +190,8 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       const token = newest(model.refreshes)
       if (token === undefined) return undefined
       const scope = one.how === 'wrong details' ? 'todos:write' : undefined
-      const ask = { ...MADE, from: token.id, client: clientOf(one.how), scope }
+      const from = { digest: token.id, grant: grantOf(token) }
+      const ask = { ...MADE, from, client: clientOf(one.how), scope }
       return {
         expected: model.refresh(token, one.how, id),
         decide: (state, at) => refreshTokens(state, { ...ask, access: `access-${id}`, refresh: `refresh-${id}` }, at),
@@ -241,7 +245,13 @@ function look(state: State, now: number, model: Model): { alive: string[]; lists
     ],
     [model.codes, (code) => redeemCode(state, { ...ask, code, redirectUri: CALLBACK }, now).refusal === undefined],
     [model.accesses, (access) => typeof authenticate(state, access, [], now) === 'object'],
-    [model.refreshes, (from) => refreshTokens(state, { ...ask, from }, now).refusal === undefined],
+    [
+      model.refreshes,
+      (digest, i) => {
+        const from = { digest, grant: grantOf(model.refreshes[i]!) }
+        return refreshTokens(state, { ...ask, from }, now).refusal === undefined
+      },
+    ],
   ]
   return {
     alive: opens.flatMap(([things, isAlive]) => things.map(({ id }) => id).filter(isAlive)),

@@ -1,7 +1,8 @@
 /** What a command does to the book, apart from where it runs: in this process, or in the server that holds the book. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Command } from 'commander'
-import type { Caller, Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { Caller } from '../service/caller.ts'
 import type { Config } from './config.ts'
 import type { Columns, Format } from './output.ts'
 

@@ -2,26 +2,14 @@
 import { createReadStream } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { ownerId } from '../domain/lists.ts'
 import { FilterMalformed, parseFilter } from '../domain/search.ts'
 import type { Item } from '../domain/todos.ts'
-import { findUser } from '../domain/users.ts'
-import {
-  count,
-  follow,
-  followFrom,
-  type Listed,
-  list,
-  listAt,
-  listedIn,
-  neighbours,
-  recordLook,
-  searchOf,
-  tell,
-} from '../ledger/audit.ts'
-import { EXPORT_FORMATS, type ExportFormat, exportText } from '../ledger/export.ts'
+import type { Listed } from '../ledger/audit.ts'
+import { EXPORT_FORMATS, type ExportFormat } from '../ledger/export.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { verifyExport } from '../ledger/proof.ts'
-import { Refused } from '../ledger/refused.ts'
+import type { Audit } from '../service/audit.ts'
+import { operatorServices } from '../service/services.ts'
 import {
   type Act,
   CommandFailed,
@@ -40,107 +28,92 @@ import { type Config, UsageError } from './config.ts'
 import { Follower } from './output.ts'
 import { AnswerCut, askServer } from './socket.ts'
 
+const auditOf = (ledger: Ledger): Audit => operatorServices(ledger).audit
+
 export const acts: { readonly [name: string]: Act } = {
   async *'audit list'(ledger, input, by, signal) {
-    const [search, limit] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'limit')]
+    const [filter, limit] = [textOf(input, 'filter'), countOf(input, 'limit')]
     const { seq } = ledger.head
-    let [told, last, at] = [0, seq + 1, seq]
+    let at = seq
     const onRead = (read: number): void => {
-      signal.throwIfAborted() // Nobody wants to know any more.
       at = read
     }
-    const found = list(ledger, { search, newestFirst: true, onRead })
+    const { found, isRecorded } = await auditOf(ledger).list(by, { filter, limit, signal, onRead })
     try {
-      while (told < limit) {
+      for (;;) {
         const next = yield* whileTelling(found.next(), () => ({ progress: seq - at, of: seq }))
-        if (next.done === true) break
-        yield { row: tell(ledger, next.value.event) }
-        last = next.value.event.seq
-        told++
+        if (next.done !== true) yield { row: next.value }
+        else {
+          if (next.value !== null) yield { say: `These are the latest ${limit}; --limit says how many are shown.` }
+          break
+        }
       }
     } finally {
-      await found.return(undefined)
+      await found.return(null)
     }
-    if (told === limit && last > 1) yield { say: `These are the latest ${limit}; --limit says how many are shown.` }
-    if (!(await recordLook(ledger, by, 'list', search.canonical))) yield NOT_RECORDED
+    if (!isRecorded) yield NOT_RECORDED
   },
 
   async *'audit tail'(ledger, input, by, signal) {
-    const [search, lines] = [searchOf(ledger, textOf(input, 'filter')), countOf(input, 'lines')]
+    const [filter, lines] = [textOf(input, 'filter'), countOf(input, 'lines')]
     const after = input.after === undefined ? undefined : countOf(input, 'after')
     const { seq } = ledger.head
-    const seen = followFrom(ledger, after ?? seq)
-    yield { cursor: seen }
+    const { found, isRecorded } = await auditOf(ledger).follow(by, { filter, lines, after, signal })
+    yield { cursor: found.from }
     if (after !== undefined && after > seq)
       yield { say: `The book ends at event ${seq} now: was an older one restored?` }
-    if (after === undefined) {
-      const latest: Row[] = []
-      for await (const { event } of list(ledger, { search, to: seen, newestFirst: true })) {
-        latest.unshift(tell(ledger, event))
-        if (latest.length === lines) break
-      }
-      for (const row of latest) yield { row }
-      if (!(await recordLook(ledger, by, 'tail', search.canonical))) yield NOT_RECORDED
-    }
-    for await (const heard of follow(ledger, search, seen, signal))
-      yield 'event' in heard ? { row: tell(ledger, heard.event) } : { cursor: heard.silentUpTo }
+    for (const row of found.latest) yield { row }
+    if (!isRecorded) yield NOT_RECORDED
+    for await (const heard of found.news) yield 'event' in heard ? { row: heard.event } : { cursor: heard.silentUpTo }
   },
 
   async *'audit show'(ledger, input, by) {
     const seq = countOf(input, 'seq')
-    const row = await neighbours(ledger, seq)
-    if (row === undefined) throw new InputError(`there is no event ${seq}: the book ends at ${ledger.head.seq}`)
-    yield { row }
-    if (!(await recordLook(ledger, by, 'show', `seq:${seq}`))) yield NOT_RECORDED
+    const shown = await auditOf(ledger).show(by, seq)
+    if (shown === undefined) throw new InputError(`there is no event ${seq}: the book ends at ${ledger.head.seq}`)
+    yield { row: shown.found }
+    if (!shown.isRecorded) yield NOT_RECORDED
   },
 
-  async *'audit trace'(ledger, input, by) {
-    const search = searchOf(ledger, `request:${textOf(input, 'request')}`)
-    for await (const { event } of list(ledger, { search, newestFirst: false })) yield { row: tell(ledger, event) }
-    if (!(await recordLook(ledger, by, 'trace', search.canonical))) yield NOT_RECORDED
+  async *'audit trace'(ledger, input, by, signal) {
+    const { found, isRecorded } = await auditOf(ledger).trace(by, { request: textOf(input, 'request'), signal })
+    for await (const row of found) yield { row }
+    if (!isRecorded) yield NOT_RECORDED
   },
 
   async *'audit stats'(ledger, input, by, signal) {
-    const filter = textOf(input, 'filter')
-    const search = searchOf(ledger, filter)
     const { seq } = ledger.head
     let at = 0
-    const counting = count(ledger, search, (read) => {
-      signal.throwIfAborted()
+    const onRead = (read: number): void => {
       at = read
-    })
-    const counts = yield* whileTelling(counting, () => ({ progress: at, of: seq }))
-    for (const [type, events] of [...counts].sort(([, a], [, b]) => b - a)) yield { row: { type, events } }
-    const total = [...counts.values()].reduce((sum, n) => sum + n, 0)
-    yield { say: `${total} events. The book ends at ${ledger.head.seq}:${ledger.head.hash}` }
-    if (!(await recordLook(ledger, by, 'stats', search.canonical))) yield NOT_RECORDED
+    }
+    const counting = auditOf(ledger).stats(by, { filter: textOf(input, 'filter'), signal, onRead })
+    const { found, isRecorded } = yield* whileTelling(counting, () => ({ progress: at, of: seq }))
+    for (const [type, events] of found.counts) yield { row: { type, events } }
+    const total = found.counts.reduce((sum, [, n]) => sum + n, 0)
+    yield { say: `${total} events. The book ends at ${found.head.seq}:${found.head.hash}` }
+    if (!isRecorded) yield NOT_RECORDED
   },
 
-  async *'audit state'(ledger, input, by) {
+  async *'audit state'(ledger, input, by, signal) {
     const [name, at] = [textOf(input, 'user'), countOf(input, 'at')]
     if (at > ledger.head.seq) throw new InputError(`there is no event ${at}: the book ends at ${ledger.head.seq}`)
-    const owner = await ledger.read((state) => findUser(state, name)?.id ?? ownerId(state, { list: name }))
-    if (owner === undefined) throw new Refused('user_unknown')
-    const then = await listAt(ledger, owner, at)
-    const now = new Map(
-      (await ledger.read((state) => listedIn(state, owner))).map((listed) => [listed.item.id, listed]),
-    )
-    for (const { idx, item } of then) yield { row: stateRow(item, { idx, item }, now.get(item.id)) }
-    const before = new Set(then.map(({ item }) => item.id))
-    for (const listed of now.values())
+    const { found, isRecorded } = await auditOf(ledger).state(by, { name, at, signal })
+    const now = new Map(found.now.map((listed) => [listed.item.id, listed]))
+    for (const listed of found.then) yield { row: stateRow(listed.item, listed, now.get(listed.item.id)) }
+    const before = new Set(found.then.map(({ item }) => item.id))
+    for (const listed of found.now)
       if (!before.has(listed.item.id)) yield { row: stateRow(listed.item, undefined, listed) }
     yield { say: `The list of ${name} after event ${at}, and where each to-do stands now.` }
-    if (!(await recordLook(ledger, by, 'state', `owner:${owner} seq:..${at}`))) yield NOT_RECORDED
+    if (!isRecorded) yield NOT_RECORDED
   },
 
   async *'audit export'(ledger, input, by, signal) {
     const format = EXPORT_FORMATS.find((known) => known === input.format)
     if (format === undefined) throw new InputError(`format must be one of ${EXPORT_FORMATS.join(', ')}`)
-    const search = searchOf(ledger, textOf(input, 'filter'))
-    const onRead = (): void => signal.throwIfAborted()
-    const of = { search, format, opened: input.opened === true, onRead }
-    const { text, isRecorded } = await exportText(ledger, by, of)
-    for await (const raw of text) yield { raw }
+    const of = { filter: textOf(input, 'filter'), format, opened: input.opened === true, signal }
+    const { found, isRecorded } = await auditOf(ledger).export(by, of)
+    for await (const raw of found) yield { raw }
     if (!isRecorded) yield NOT_RECORDED
   },
 

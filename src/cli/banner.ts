@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { styleText } from 'node:util'
 import type { Client } from '../domain/clients.ts'
 import { COMMAND } from '../http/assets.ts'
+import { isLoopbackHost } from '../http/origin.ts'
 import { type AuthMode, isForUsers } from '../service/policy.ts'
 import type { Config } from './config.ts'
 import { version } from './version.ts'
@@ -10,8 +11,16 @@ import { version } from './version.ts'
 /** Wrong secrets do not hold up right ones, which may come from the same address: so a secret has to be long. */
 const SHORT_SECRET = 24
 
+const isOpen = (host: string): boolean => /^(0\.0\.0\.0|::|\[::\])$/.test(host)
+
 const listensOn = ({ HOST: host, APP_PORT: port }: Config): string =>
-  ['0.0.0.0', '::'].includes(host) ? `on every address, port ${port}` : `${host}:${port}`
+  isOpen(host) ? `on every address, port ${port}` : `${host}:${port}`
+
+/** What is wrong where Daybook can be opened from other machines, but says that it is at this one's own name. */
+export const addressTrouble = ({ HOST: host, PUBLIC_URL: url }: Config): string | undefined =>
+  isOpen(host) && isLoopbackHost(new URL(url).hostname)
+    ? `Other machines can reach Daybook, but PUBLIC_URL is ${url}, which leads to this one only: set PUBLIC_URL to the address that people open`
+    : undefined
 
 /** What the banner tells of the book: ChatGPT's client, how many callbacks wait, how many people have an account. */
 export type Known = { readonly chatgpt: Client; readonly waiting: number; readonly people: number }
@@ -24,6 +33,7 @@ export function banner(config: Config, known: Known): string {
     ['Listens', listensOn(config)],
     ['Open', `${url}/`],
     ['Sign in', `${url}/login`],
+    ['MCP', `${url}/mcp`],
     ['Manifest', `${url}/.well-known/ai-plugin.json`],
     ['OpenAPI', `${url}/openapi.yaml`],
   ] as const
@@ -42,6 +52,8 @@ function missingNext(config: Config, known: Known): string[] {
   const command = commandFor(config)
   if (known.people === 0 && config.SIGNUP === 'closed' && isForUsers(config.AUTH_MODE))
     missing.push(`Nobody has an account, and sign-up is closed: ${command} user add NAME --admin`)
+  const trouble = addressTrouble(config)
+  if (trouble !== undefined) missing.push(trouble)
   if (config.PUBLIC_URL.startsWith('http:') && config.AUTH_MODE !== 'none')
     missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
   missing.push(...missingFor[config.AUTH_MODE](known, command))

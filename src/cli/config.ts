@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
-import { isRedirectUri } from '../domain/clients.ts'
+import { isRedirectUri } from '../domain/redirects.ts'
 import { isEmail } from '../domain/users.ts'
 import { proxyList } from '../http/origin.ts'
 import { LIMITS } from '../service/limits.ts'
@@ -37,6 +37,10 @@ const listOf = (isRight: (part: string) => boolean, wanted: string) =>
 
 const isOrigin = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.replace(/\/$/, '')
+
+/** As `isOrigin`, but in any case, and with the port that its scheme implies: what it means is one origin. */
+const meansOrigin = (text: string): boolean =>
+  /^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text) && URL.canParse(text) && isOrigin(new URL(text).origin)
 
 const isProxy = (range: string): boolean => {
   try {
@@ -89,7 +93,7 @@ const SETTINGS = {
   PUBLIC_URL: {
     read: z
       .string()
-      .refine(isOrigin, 'must be an http or https origin without a path, such as https://todo.example.org')
+      .refine(meansOrigin, 'must be an http or https origin without a path, such as https://todo.example.org')
       .transform((text) => new URL(text).origin),
     default: undefined,
     help: 'the origin that people and ChatGPT reach it at',
@@ -133,7 +137,7 @@ const SETTINGS = {
     help: 'the token that ChatGPT wants to see in the manifest',
   },
   OPENAI_REDIRECT_URIS: {
-    read: listOf(isRedirectUri, 'is not a callback: an absolute https URL without fragment'),
+    read: listOf((uri) => isRedirectUri(uri, false), 'is not a callback: an absolute https URL without fragment'),
     default: '',
     help: 'callbacks allowed for ChatGPT, comma-separated',
   },

@@ -8,12 +8,13 @@ import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT } from '../domain/clients.ts'
 import { createApp } from '../http/app.ts'
+import { loadMcp } from '../http/mcp/route.ts'
 import { proxyList } from '../http/origin.ts'
 import { attach, createHttpServer } from '../http/server.ts'
 import type { Settings } from '../http/settings.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { LIMITS, type LimitName, type LimitSettings } from '../service/limits.ts'
-import { banner } from './banner.ts'
+import { addressTrouble, banner } from './banner.ts'
 import { settleClient } from './client.ts'
 import { type Config, type LimitSetting, UsageError } from './config.ts'
 import { settleServiceToken } from './key.ts'
@@ -65,6 +66,8 @@ export async function serve(config: Config): Promise<void> {
         { version, listens: `${config.HOST}:${config.APP_PORT}`, publicUrl: config.PUBLIC_URL, head: ledger.head },
         'serving',
       )
+      const trouble = addressTrouble(config)
+      if (trouble !== undefined) log.warn(trouble)
       if (config.AUTH_MODE === 'none')
         log.warn('AUTH_MODE=none: whoever reaches this address can read and change every list')
       const known = await ledger.read(({ clients, waiting, users }) => ({
@@ -73,6 +76,8 @@ export async function serve(config: Config): Promise<void> {
         people: users.size,
       }))
       process.stderr.write(banner(config, known))
+      // Now that it serves, so that no start and no other command waits for it. The first request tells of a failure.
+      void loadMcp().catch(() => {})
       await untilToldToStop(log, ledger)
       stopping.abort()
       await drain(server)

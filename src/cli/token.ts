@@ -1,26 +1,29 @@
 /** `daybook token …`: what apps may do for people at the moment, and ending it. */
 import type { Command } from 'commander'
-import { endAccess } from '../domain/approvals.ts'
-import type { State } from '../domain/domain.ts'
+import { accessOf, endAccess } from '../domain/access.ts'
 import { findUser, usernameOf } from '../domain/users.ts'
 import { Refused } from '../ledger/refused.ts'
-import { type Act, bySince, type Row, type Tools, textOf } from './act.ts'
+import { type Act, type Tools, textOf } from './act.ts'
 
 export const acts: { readonly [name: string]: Act } = {
   async *'token list'(ledger, input) {
     const username = textOf(input, 'username')
-    const rows = await ledger.read((state, now) => {
+    const entries = await ledger.read((state, now) => {
       const user = findUser(state, username)
       if (user === undefined) throw new Refused('user_unknown')
-      return [...connections(state, user.id), ...approvals(state, user.id, now)]
+      return accessOf(state, user.id, now)
     })
-    for (const row of rows.sort(bySince)) yield { row }
+    for (const { id, app, kind, scope, since, until } of entries)
+      yield { row: { id, app, kind, scope, since, until: new Date(until).toISOString() } }
   },
 
   async *'token revoke'(ledger, input, by) {
     const id = textOf(input, 'id').toUpperCase()
     const { kind, user, client } = await ledger.transact(by, (state) => endAccess(state, id))
-    const [app, username] = await ledger.read((state) => [appOf(state, client), usernameOf(state, user)])
+    const [app, username] = await ledger.read((state) => [
+      state.clients.get(client)?.name ?? client,
+      usernameOf(state, user),
+    ])
     yield {
       say:
         kind === 'connection'
@@ -29,32 +32,6 @@ export const acts: { readonly [name: string]: Act } = {
     }
   },
 }
-
-const appOf = (state: State, client: string): string => state.clients.get(client)?.name ?? client
-const timeOf = (ms: number): string => new Date(ms).toISOString()
-
-/** What apps hold tokens for. */
-const connections = (state: State, user: string): Row[] =>
-  state.grants.keysBy('user', user).map((id) => {
-    const { client, scope, createdAt, expiresAt } = state.grants.get(id)!
-    return { id, app: appOf(state, client), kind: 'connection', scope, since: createdAt, until: timeOf(expiresAt) }
-  })
-
-/** For what the user need not be asked again. */
-const approvals = (state: State, user: string, now: number): Row[] =>
-  state.approvals
-    .by('user', user)
-    .filter(({ expiresAt }) => now < expiresAt)
-    .map(({ request: id, client, scope, approvedAt, expiresAt }) => {
-      return {
-        id,
-        app: appOf(state, client),
-        kind: 'approval',
-        scope,
-        since: approvedAt,
-        until: timeOf(expiresAt),
-      }
-    })
 
 export const begins = []
 

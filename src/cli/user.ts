@@ -2,13 +2,11 @@
 import { createInterface } from 'node:readline/promises'
 import password from '@inquirer/password'
 import type { Command } from 'commander'
-import { eraseNamed } from '../domain/lists.ts'
-import { changePassword, findUser, isUsername, restoreUser, revokeUser } from '../domain/users.ts'
-import { addUser } from '../http/people.ts'
-import { Refused } from '../ledger/refused.ts'
-import { hashPassword, isCommonPassword, isPassword } from '../service/passwords.ts'
+import { isUsername } from '../domain/users.ts'
+import { isCommonPassword, isPassword } from '../service/passwords.ts'
 import { sentence } from '../service/refusals.ts'
 import { newPassphrase } from '../service/secrets.ts'
+import { operatorServices } from '../service/services.ts'
 import { type Act, bySince, CommandFailed, optionalTextOf, type Tools, textOf } from './act.ts'
 import { readText, UsageError } from './config.ts'
 import { printable } from './output.ts'
@@ -18,30 +16,27 @@ export const acts: { readonly [name: string]: Act } = {
     const username = textOf(input, 'username')
     const email = optionalTextOf(input, 'email')
     const admin = input.admin === true
-    await addUser(ledger, by, { username, email, password: textOf(input, 'password'), admin })
+    await operatorServices(ledger).users.add(by, { username, email, password: textOf(input, 'password'), admin })
     yield { say: `${username} can sign in${admin ? ', and is an operator' : ''}.` }
   },
 
-  async *'user list'(ledger) {
-    const users = await ledger.read((state) =>
-      [...state.users.entries()]
-        .map(([id, { sealed, admin, active, createdAt }]) => ({
-          username: sealed.open?.username ?? null,
-          email: sealed.open?.email ?? null,
-          role: admin ? 'operator' : 'user',
-          state: active ? 'active' : 'revoked',
-          todos: state.todos.countBy('open', id),
-          since: createdAt,
-          id,
-        }))
-        .sort(bySince),
-    )
-    for (const row of users) yield { row }
+  async *'user list'(ledger, _input, by) {
+    const users = await operatorServices(ledger).users.list(by)
+    const rows = users.map(({ id, username, email, admin, active, openTodos, createdAt }) => ({
+      username,
+      email,
+      role: admin ? 'operator' : 'user',
+      state: active ? 'active' : 'revoked',
+      todos: openTodos,
+      since: createdAt,
+      id,
+    }))
+    for (const row of rows.sort(bySince)) yield { row }
   },
 
   async *'user revoke'(ledger, input, by) {
     const username = textOf(input, 'username')
-    await ledger.transact(by, (state) => revokeUser(state, username))
+    await operatorServices(ledger).users.revoke(by, username)
     yield {
       say: `${username} is revoked: their sessions, consents, codes, tokens and API keys have ended, and they cannot sign in.`,
     }
@@ -49,14 +44,13 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user restore'(ledger, input, by) {
     const username = textOf(input, 'username')
-    await ledger.transact(by, (state) => restoreUser(state, username))
+    await operatorServices(ledger).users.restore(by, username)
     yield { say: `${username} can sign in again. Nothing that was ended has come back.` }
   },
 
   async *'user erase'(ledger, input, by) {
     const username = textOf(input, 'username')
-    await ledger.transact(by, (state) => eraseNamed(state, username))
-    const isGone = await ledger.purge().catch(() => false)
+    const isGone = await operatorServices(ledger).users.erase(by, username)
     yield { say: `${username} is erased: what was theirs is gone, and unreadable in the book for ever.` }
     if (!isGone)
       yield { say: 'The bytes of their key leave the disk when nobody reads the book at length, or at the next start.' }
@@ -65,14 +59,7 @@ export const acts: { readonly [name: string]: Act } = {
 
   async *'user passwd'(ledger, input, by) {
     const identifier = textOf(input, 'username')
-    const chosen = textOf(input, 'password')
-    if (!isPassword(chosen)) throw new Refused('password_length')
-    const known = await ledger.read((state) => findUser(state, identifier)?.sealed.open)
-    const names = [known?.username, known?.email].filter((name) => name !== undefined)
-    if (await isCommonPassword(chosen, names)) throw new Refused('password_common')
-    const passwordHash = await hashPassword(chosen)
-    await ledger.transact(by, (state) => changePassword(state, { identifier, passwordHash }))
-    const isActive = await ledger.read((state) => findUser(state, identifier)?.active)
+    const isActive = await operatorServices(ledger).users.setPassword(by, identifier, textOf(input, 'password'))
     yield {
       say: isActive
         ? `${identifier} has a new password. Their browsers are signed out; their connected apps stay connected.`

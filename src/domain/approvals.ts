@@ -2,7 +2,9 @@
 import type { ExpiredDropped } from './book.ts'
 import type { ClientEvent } from './clients.ts'
 import type { ConsentEvent } from './consents.ts'
-import { type GrantEvent, type Grants, revokeGrant } from './grants.ts'
+import type { GrantEvent } from './grants.ts'
+import { matchesRedirect } from './redirects.ts'
+import { includesScope } from './scopes.ts'
 import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 import type { UserEvent } from './users.ts'
@@ -63,7 +65,7 @@ export const on: On<Approvals, ApprovalEvent | Ends> = {
   ClientSecretRotated: ({ approvals }, { data }) => approvals.deleteBy('client', data.client),
   RedirectUriWithdrawn({ approvals }, { data }) {
     for (const key of approvals.keysBy('client', data.client))
-      if (approvals.get(key)!.redirectUri === data.uri) approvals.delete(key)
+      if (matchesRedirect(data.uri, approvals.get(key)!.redirectUri)) approvals.delete(key)
   },
   ExpiredDropped({ approvals }, { data }) {
     for (const key of expiredKeys(approvals, data.until)) approvals.delete(key)
@@ -82,9 +84,7 @@ export const says: Says<ApprovalEvent> = {
 /** Has the user allowed the client all of that scope, at that callback, and not too long ago? */
 export function isApproved({ approvals }: Approvals, about: About & { readonly scope: string }, now: number): boolean {
   const found = approvals.get(keyOf(about))
-  if (found === undefined || now >= found.expiresAt) return false
-  const allowed = found.scope.split(' ')
-  return about.scope.split(' ').every((name) => allowed.includes(name))
+  return found !== undefined && now < found.expiresAt && includesScope(found.scope, about.scope)
 }
 
 /** By an operator. @param request the one to which the user said yes. Refuses `grant_unknown`. */
@@ -93,16 +93,4 @@ export function withdrawApproval({ approvals }: Approvals, request: string): Dec
   if (found === undefined) return refuse('grant_unknown')
   const { user, client } = found
   return accept<ApprovalEvent, Approval>([{ type: 'ApprovalWithdrawn', data: { request, user, client } }], found)
-}
-
-/** What `endAccess` has ended. */
-export type Ended = { readonly kind: 'connection' | 'approval'; readonly user: string; readonly client: string }
-
-/** Ends a connection, or an approval, whichever has that id; by an operator. Refuses `grant_unknown`. */
-export function endAccess(rows: Approvals & Grants, id: string): Decision<ApprovalEvent | GrantEvent, Ended> {
-  const kind = rows.grants.get(id) === undefined ? 'approval' : 'connection'
-  const decision = kind === 'connection' ? revokeGrant(rows, id) : withdrawApproval(rows, id)
-  if (decision.refusal !== undefined) return decision
-  const { user, client } = decision.result
-  return accept<ApprovalEvent | GrantEvent, Ended>(decision.facts, { kind, user, client })
 }

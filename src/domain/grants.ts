@@ -1,11 +1,14 @@
 /** Grants: what a client may do for a user, from the code to the last refresh (RFC 6749 §4.1.3, §5, §6). */
 import type { ApprovalEvent } from './approvals.ts'
+import { type Shown, standingOf } from './bearers.ts'
 import type { ExpiredDropped } from './book.ts'
-import type { ClientEvent } from './clients.ts'
-import { type Asked, type ConsentEvent, normalizeScope } from './consents.ts'
+import { type ClientEvent, type Clients, isPublic } from './clients.ts'
+import type { Asked, ConsentEvent } from './consents.ts'
+import { matchesRedirect } from './redirects.ts'
+import { narrower } from './scopes.ts'
 import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
-import type { UserEvent } from './users.ts'
+import type { UserEvent, Users } from './users.ts'
 
 /** Codes and tokens stand in events and rows as SHA-256 digests. Times are ms since 1970. */
 export type CodeIssued = {
@@ -37,7 +40,7 @@ export type GrantEvent =
   | { type: 'TokenRevoked'; data: { access: string | null } & Ids }
 
 type Code = Asked & { grant: string; user: string; expiresAt: number; redeemed: boolean }
-type Grant = {
+export type Grant = {
   user: string
   client: string
   scope: string
@@ -46,27 +49,34 @@ type Grant = {
   expiresAt: number
   /** Where it began in the book: which is the oldest, whatever the clock did. */
   seq: number
+  /** How many of its refresh tokens have lost to a sibling so far. */
+  lost: number
 }
-type Access = { kind: 'access'; grant: string; scope: string; expiresAt: number; parent?: undefined }
-type Refresh = {
+export type AccessToken = { kind: 'access'; grant: string; scope: string; expiresAt: number }
+/**
+ * A refresh token that may still be used, or that lost to a sibling. Once one of its successors is used its row goes:
+ * it proves by itself which grant it belongs to, so without a row it is known as a used one.
+ */
+export type RefreshToken = {
   kind: 'refresh'
   grant: string
   expiresAt: number
   /** The access token that was given with it. */
   access: string
-  /** The refresh token this one was given for; the first of a grant has none. */
+  /** The refresh token that it was given for, until it or a sibling is used. */
   parent?: string
   /** When it was first exchanged for a successor. */
   rotatedAt?: number
-  /** One of its successors has been used: from then on, showing it again is a replay. */
-  spent?: boolean
-  /** A sibling was used before it. */
-  lost?: boolean
+  /** A sibling was used before it: it was the Nth of its grant that lost, from 0. */
+  lost?: number
+  /** It was shown after it had lost, and that is in the book. */
+  isReported?: true
 }
+type Token = Readonly<AccessToken | RefreshToken>
 export type Grants = {
   readonly codes: Table<Readonly<Code>, 'user' | 'client' | 'grant' | 'minute'>
   readonly grants: Table<Readonly<Grant>, 'user' | 'client' | 'minute'>
-  readonly tokens: Table<Readonly<Access | Refresh>, 'grant' | 'parent' | 'minute'>
+  readonly tokens: Table<Token, 'grant' | 'parent' | 'lost' | 'minute'>
 }
 
 export const tables = (sight: Sight): Grants => ({
@@ -82,12 +92,17 @@ export const tables = (sight: Sight): Grants => ({
     client: (grant) => grant.client,
     minute: (grant) => minuteOf(grant.expiresAt),
   }),
-  tokens: new Table<Readonly<Access | Refresh>, 'grant' | 'parent' | 'minute'>(sight, {
+  tokens: new Table<Token, 'grant' | 'parent' | 'lost' | 'minute'>(sight, {
     grant: (token) => token.grant,
-    parent: (token) => token.parent,
-    minute: (token) => minuteOf(token.expiresAt),
+    parent: (token) => (token.kind === 'refresh' ? token.parent : undefined),
+    lost: (token) =>
+      token.kind === 'refresh' && token.lost !== undefined ? lostPlace(token.grant, token.lost) : undefined,
+    // A refresh token stays as long as its grant: one without a row is taken for a used one.
+    minute: (token) => (token.kind === 'access' ? minuteOf(token.expiresAt) : undefined),
   }),
 })
+
+const lostPlace = (grant: string, place: number): string => `${grant} ${place}`
 
 function endGrant({ codes, grants, tokens }: Grants, grant: string): void {
   grants.delete(grant)
@@ -120,31 +135,30 @@ function addPair({ tokens }: Grants, { grant, ...pair }: { grant: string } & Pai
   tokens.set(pair.refresh, parent === undefined ? refresh : { ...refresh, parent })
 }
 
-/** The first successor to be used becomes the lineage: its siblings have lost, and its parent is spent. */
-function settleLineage({ tokens }: Grants, used: string, parent: string | undefined): void {
+/** The first successor to be used becomes the lineage: its siblings have lost, and its parent is forgotten. */
+function useRefreshToken(rows: Grants, key: string, used: RefreshToken, at: number): void {
+  const { parent, ...settled } = used
+  rows.tokens.set(key, { ...settled, rotatedAt: used.rotatedAt ?? at })
   if (parent === undefined) return
-  const before = tokens.get(parent)
-  if (before?.kind === 'refresh') tokens.set(parent, { ...before, spent: true })
-  for (const key of tokens.keysBy('parent', parent)) {
-    const sibling = tokens.get(key)!
-    if (key !== used && sibling.kind === 'refresh') tokens.set(key, { ...sibling, lost: true })
-  }
+  rows.tokens.delete(parent)
+  // In an order that a replay of the book gives again.
+  for (const sibling of rows.tokens.keysBy('parent', parent).sort()) loseRefreshToken(rows, sibling)
 }
 
-/** How many of its refresh tokens a grant remembers, so as to know them when they are shown again. */
-const MAX_REMEMBERED = 1000
+/**
+ * How many refresh tokens that lost a grant remembers: two workers that share a token and both refresh every hour leave
+ * 720 in 30 days. One that is forgotten is taken for a used one when it is shown.
+ */
+const MAX_LOST = 1000
 
-/** Of those that are of no use any more, the one that would expire first is forgotten when there are too many. */
-function forgetOldest({ tokens }: Grants, grant: string): void {
-  if (tokens.countBy('grant', grant) <= MAX_REMEMBERED) return
-  const refreshes = tokens.keysBy('grant', grant).flatMap((key) => {
-    const token = tokens.get(key)!
-    return token.kind === 'refresh' ? [{ key, ...token }] : []
-  })
-  if (refreshes.length <= MAX_REMEMBERED) return
-  const useless = refreshes.filter(({ spent, lost }) => spent || lost)
-  useless.sort((a, b) => a.expiresAt - b.expiresAt || (a.key < b.key ? -1 : 1))
-  if (useless[0] !== undefined) tokens.delete(useless[0].key)
+function loseRefreshToken({ grants, tokens }: Grants, key: string): void {
+  const token = tokens.get(key)
+  const grant = token && grants.get(token.grant)
+  if (token?.kind !== 'refresh' || grant === undefined) return
+  const { parent: _, ...settled } = token
+  tokens.set(key, { ...settled, lost: grant.lost })
+  tokens.deleteBy('lost', lostPlace(token.grant, grant.lost - MAX_LOST))
+  grants.set(token.grant, { ...grant, lost: grant.lost + 1 })
 }
 
 type Ends =
@@ -154,7 +168,11 @@ type Ends =
   | ApprovalEvent
   | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
-  CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
+  CodeIssued({ codes }, { data: { code, ...rest } }) {
+    // A yes that was sent twice gives a second code: of a grant, one code lives.
+    codes.deleteBy('grant', rest.grant)
+    codes.set(code, { ...rest, redeemed: false })
+  },
   CodeReplayed(rows, { data }) {
     endGrant(rows, data.grant)
     endCodes(rows, 'user', data.user, (code) => code.client === data.client)
@@ -164,23 +182,22 @@ export const on: On<Grants, GrantEvent | Ends> = {
     const code = rows.codes.get(data.code)
     if (code !== undefined) rows.codes.set(data.code, { ...code, redeemed: true })
     const { grant, user, client, scope, resource, grantExpiresAt: expiresAt } = data
-    rows.grants.set(grant, { user, client, scope, resource, createdAt: at, expiresAt, seq })
+    rows.grants.set(grant, { user, client, scope, resource, createdAt: at, expiresAt, seq, lost: 0 })
     addPair(rows, data)
   },
   TokenRefreshed(rows, { at, data }) {
     const used = rows.tokens.get(data.from)
-    if (used?.kind === 'refresh') {
-      if (used.rotatedAt === undefined) rows.tokens.set(data.from, { ...used, rotatedAt: Date.parse(at) })
-      settleLineage(rows, data.from, used.parent)
-    }
+    if (used?.kind === 'refresh') useRefreshToken(rows, data.from, used, Date.parse(at))
     addPair(rows, data, data.from)
-    forgetOldest(rows, data.grant)
   },
   TokenReplayed(rows, { data }) {
     endGrant(rows, data.grant)
     endCodes(rows, 'user', data.user, (code) => code.client === data.client)
   },
-  TokenRefused: ({ tokens }, { data }) => tokens.delete(data.refresh),
+  TokenRefused({ tokens }, { data }) {
+    const lost = tokens.get(data.refresh)
+    if (lost?.kind === 'refresh') tokens.set(data.refresh, { ...lost, isReported: true })
+  },
   TokenRevoked(rows, { data }) {
     if (data.access !== null) return rows.tokens.delete(data.access)
     endGrant(rows, data.grant)
@@ -195,7 +212,7 @@ export const on: On<Grants, GrantEvent | Ends> = {
   ClientRemoved: (rows, { data }) => endAllOf(rows, 'client', data.client),
   // Whoever is at that address is to get nothing more.
   RedirectUriWithdrawn: (rows, { data }) =>
-    endCodes(rows, 'client', data.client, (code) => code.redirectUri === data.uri),
+    endCodes(rows, 'client', data.client, (code) => matchesRedirect(data.uri, code.redirectUri)),
   // What was about to be given is not; what apps already hold stays until it is disconnected.
   PasswordChanged: (rows, { data }) => endCodes(rows, 'user', data.user),
   ExpiredDropped(rows, { data: { until } }) {
@@ -256,16 +273,18 @@ function givingWay({ grants }: Grants, user: string, client: string): string | n
 }
 
 /** RFC 6749 §4.1.3 with RFC 7636 §4.6. Only a redemption consumes the code; only a replay ends what it gave. */
-export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<GrantEvent, Given> {
+export function redeemCode(rows: Clients & Grants, input: Redeem, now: number): Decision<GrantEvent, Given> {
   const code = rows.codes.get(input.code)
   if (code === undefined) return refuse('code_unknown')
   if (code.client !== input.client) return refuse('client_mismatch')
   const { grant, user, client, scope, resource } = code
-  if (code.redeemed)
-    return refuse<GrantEvent>('code_replayed', {
-      type: 'CodeReplayed',
-      data: { code: input.code, grant, user, client },
-    })
+  if (code.redeemed) {
+    // Anybody can give the id of a public client. Who has the verifier is the client, or has robbed it (RFC 9700 §2.1.1).
+    const app = rows.clients.get(client)
+    if (app !== undefined && isPublic(app) && code.challenge !== input.challenge) return refuse('verifier_mismatch')
+    const data = { code: input.code, grant, user, client }
+    return refuse<GrantEvent>('code_replayed', { type: 'CodeReplayed', data })
+  }
   if (now >= code.expiresAt) return refuse('code_expired')
   if (code.redirectUri !== input.redirectUri) return refuse('redirect_mismatch')
   if (code.challenge !== input.challenge) return refuse('verifier_mismatch')
@@ -284,55 +303,58 @@ export function redeemCode(rows: Grants, input: Redeem, now: number): Decision<G
   )
 }
 
-/** For so long after its first use a refresh token may be used again: parallel refreshes are ordinary, not theft. */
-export const REFRESH_GRACE_MS = 60_000
-
 export type RefreshInput = Made & {
-  from: string
+  from: Shown
   client: string
   scope: string | undefined
   resource: string | undefined
 }
 
+/** How many successors one refresh token can have in its grace. */
+const MAX_SIBLINGS = 100
+
 /** RFC 6749 §6, rotating with reuse detection (RFC 9700 §4.14.2). */
-export function refreshTokens(rows: Grants, input: RefreshInput, now: number): Decision<GrantEvent, Given> {
-  const token = rows.tokens.get(input.from)
-  const grant = token?.kind === 'refresh' ? rows.grants.get(token.grant) : undefined
-  if (token?.kind !== 'refresh' || grant === undefined) return refuse('refresh_unknown')
+export function refreshTokens(rows: Grants & Users, input: RefreshInput, now: number): Decision<GrantEvent, Given> {
+  const found = standingOf(rows, input.from, now)
+  if (found?.kind !== 'refresh') return refuse('refresh_unknown')
+  const { grant } = found
+  const refresh = input.from.digest
   if (grant.client !== input.client) return refuse('client_mismatch')
-  const ids = { grant: token.grant, user: grant.user, client: grant.client }
-  if (now >= token.expiresAt || now >= grant.expiresAt) return refuse('refresh_expired')
-  if (isUsedUp(token, now))
-    return refuse<GrantEvent>('refresh_replayed', { type: 'TokenReplayed', data: { refresh: input.from, ...ids } })
-  if (token.lost)
-    return refuse<GrantEvent>('refresh_lost', { type: 'TokenRefused', data: { refresh: input.from, ...ids } })
+  const ids = { grant: found.id, user: grant.user, client: grant.client }
+  if (found.state === 'used')
+    return refuse<GrantEvent>('refresh_replayed', { type: 'TokenReplayed', data: { refresh, ...ids } })
+  if (found.state === 'lost' && found.token.isReported) return refuse('refresh_lost')
+  if (found.state === 'lost')
+    return refuse<GrantEvent>('refresh_lost', { type: 'TokenRefused', data: { refresh, ...ids } })
+  if (found.state === 'expired') return refuse('refresh_expired')
+  if (rows.tokens.countBy('parent', refresh) >= MAX_SIBLINGS) return refuse('successors_too_many')
   if (input.resource !== undefined && input.resource !== grant.resource) return refuse('resource_mismatch')
   const scope = narrower(input.scope, grant.scope)
   if (scope === undefined) return refuse('scope_invalid')
   const pair = pairUntil(input, scope, grant.expiresAt, now)
-  return accept([{ type: 'TokenRefreshed', data: { from: input.from, ...ids, ...pair } }], {
+  return accept([{ type: 'TokenRefreshed', data: { from: refresh, ...ids, ...pair } }], {
     scope,
     accessExpiresAt: pair.accessExpiresAt,
     now,
   })
 }
 
-/** One of its successors was used, or its grace is over. A clock that was set back does not open the grace again. */
-export const isUsedUp = (token: Refresh, now: number): boolean =>
-  token.spent === true || (token.rotatedAt !== undefined && Math.abs(now - token.rotatedAt) >= REFRESH_GRACE_MS)
-
 /**
- * RFC 7009 §2.1: a refresh token ends its grant with all access tokens; an access token only itself. A token that is
- * not there, or another client's, is answered alike, and nothing is changed.
+ * RFC 7009 §2.1: a refresh token ends its grant with all access tokens, also one that was used or has expired; an
+ * access token only itself. A token that is not there, or another client's, is answered alike, and nothing is changed.
  */
-export function revokeToken(rows: Grants, { token, client }: { token: string; client: string }): Decision<GrantEvent> {
-  const found = rows.tokens.get(token)
-  const grant = found === undefined ? undefined : rows.grants.get(found.grant)
-  if (found === undefined || grant?.client !== client) return accept([], undefined)
+export function revokeToken(
+  rows: Grants & Users,
+  { token, client }: { token: Shown; client: string },
+  now: number,
+): Decision<GrantEvent> {
+  const found = standingOf(rows, token, now)
+  if (found?.grant.client !== client) return accept([], undefined)
   // One that lost must not hurt the one that won: what was given with it ends.
-  const access = found.kind === 'access' ? token : found.lost ? found.access : null
+  const ofLost = found.kind === 'refresh' && found.token?.lost !== undefined ? found.token.access : null
+  const access = found.kind === 'access' ? token.digest : ofLost
   if (access !== null && rows.tokens.get(access) === undefined) return accept([], undefined)
-  const data = { access, grant: found.grant, user: grant.user, client }
+  const data = { access, grant: found.id, user: found.grant.user, client }
   return accept<GrantEvent, undefined>([{ type: 'TokenRevoked', data }], undefined)
 }
 
@@ -342,12 +364,4 @@ export function revokeGrant(rows: Grants, id: string): Decision<GrantEvent, Read
   if (grant === undefined) return refuse('grant_unknown')
   const data = { access: null, grant: id, user: grant.user, client: grant.client }
   return accept<GrantEvent, Readonly<Grant>>([{ type: 'TokenRevoked', data }], grant)
-}
-
-/** RFC 6749 §6: the scope "MUST NOT include any scope not originally granted", and if omitted is the one granted. */
-function narrower(asked: string | undefined, granted: string): string | undefined {
-  if (asked === undefined || asked === '') return granted
-  const scope = normalizeScope(asked)
-  const had = granted.split(' ')
-  return scope?.split(' ').every((name) => had.includes(name)) ? scope : undefined
 }

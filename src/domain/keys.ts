@@ -1,7 +1,7 @@
 /** API keys: what lets a program act for the user it was made by, until it is revoked (`AUTH_MODE=user_http`). */
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
-import { findUser, type User, type UserEvent, type Users } from './users.ts'
+import type { User, UserEvent, Users } from './users.ts'
 
 /** A key stands in events and rows as its SHA-256 digest; what it is for is personal. */
 export type KeyEvent =
@@ -56,11 +56,12 @@ const isLabel = (label: string): boolean =>
   label.isWellFormed() &&
   !/\p{C}/u.test(label)
 
-type Issue = { key: string; username: string; digest: string; label: string }
+/** `user`: the id of whom the key will speak for. */
+type Issue = { key: string; user: string; digest: string; label: string }
 
 /** Refuses `user_unknown`, `user_already_revoked`, `key_label_invalid`, `keys_too_many`. */
-export function issueKey(rows: Keys & Users, { key, username, digest, label }: Issue): Decision<KeyEvent> {
-  const user = findUser(rows, username)
+export function issueKey(rows: Keys & Users, { key, user: id, digest, label }: Issue): Decision<KeyEvent> {
+  const user = rows.users.get(id)
   if (user === undefined) return refuse('user_unknown')
   if (!user.active) return refuse('user_already_revoked')
   if (!isLabel(label)) return refuse('key_label_invalid')

@@ -168,6 +168,7 @@ export type Reason =
   | 'refresh_expired'
   | 'refresh_replayed'
   | 'refresh_lost'
+  | 'successors_too_many'
   | 'grant_unknown'
   // bearers
   | 'token_missing'

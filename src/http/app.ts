@@ -8,6 +8,8 @@ import helmet from 'koa-helmet'
 import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/refused.ts'
+import { documentFetcher, type FetchDocument } from '../service/documents.ts'
+import { isForUsers } from '../service/policy.ts'
 import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
 import { endUnread, parseBody } from './body.ts'
@@ -15,12 +17,15 @@ import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { itemRoutes } from './items.ts'
 import { keyRoutes } from './keys.ts'
+import { mcpRoutes } from './mcp/route.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
+import { registerRoutes } from './oauth/register.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { clientAddress, meterOf, prefersPage } from './origin.ts'
+import { knowHome } from './pages/address.ts'
 import { sendPage } from './pages/layout.ts'
 import { messagePage } from './pages/message.ts'
 import { sendRefusal } from './pages/refusals.ts'
@@ -28,6 +33,7 @@ import { isRepeated } from './parse.ts'
 import { peopleRoutes } from './people.ts'
 import { legalRoutes, pluginRoutes } from './plugin.ts'
 import type { Deps } from './settings.ts'
+import { todoPageRoutes } from './todo-page.ts'
 import { todoRoutes } from './todos.ts'
 
 /** A router, who reads its answers, and whether the origins of `CORS_ORIGINS` may. */
@@ -41,8 +47,8 @@ type Place = {
   readonly readsOwnBody?: true
 }
 
-/** Who reads an answer: the OAuth client, the API's caller, or a person. */
-type Surface = 'oauth' | 'api' | 'page'
+/** Who reads an answer: the OAuth client, the API's caller, the MCP client, or a person. */
+type Surface = 'oauth' | 'api' | 'mcp' | 'page'
 
 /** What is there only where users let ChatGPT in by OAuth. */
 const authorizationServer = (deps: Deps): readonly Place[] => [
@@ -50,28 +56,41 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
   { router: tokenRoutes(deps), surface: 'oauth' },
   { router: revokeRoutes(deps), surface: 'oauth' },
   { router: introspectRoutes(deps), surface: 'oauth' },
+  ...(deps.settings.clientRegistration === 'on' ? [{ router: registerRoutes(deps), surface: 'oauth' } as const] : []),
   { router: authorizeRoutes(deps), surface: 'page' },
 ]
 
 const sitemap = (deps: Deps): readonly Place[] => [
   { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
   { router: itemRoutes(deps), surface: 'api', isShared: true },
+  { router: mcpRoutes(deps), surface: 'mcp', isShared: true, readsOwnBody: true },
   { router: healthRoutes(deps), surface: 'api' },
   { router: pluginRoutes(deps), surface: 'api', isShared: true },
   { router: legalRoutes(deps), surface: 'page', isShared: true },
   ...(deps.settings.authMode === 'oauth' ? authorizationServer(deps) : []),
   ...(deps.settings.authMode === 'user_http' ? [{ router: keyRoutes(deps), surface: 'page' } as const] : []),
+  ...(isForUsers(deps.settings.authMode) ? [{ router: todoPageRoutes(deps), surface: 'page' } as const] : []),
   { router: auditRoutes(deps), surface: 'api', isLong: true },
   { router: peopleRoutes(deps), surface: 'page' },
 ]
 
-/** @param trustedProxies whose `X-Forwarded-For` is believed */
-export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockList): Koa {
-  const deps: Deps = { ...given, services: createServices(given.ledger, given.settings) }
+/**
+ * @param trustedProxies whose `X-Forwarded-For` is believed
+ * @param fetchDocument how client-id documents are fetched
+ */
+export function createApp(
+  given: Omit<Deps, 'services'>,
+  trustedProxies: BlockList,
+  fetchDocument: FetchDocument = documentFetcher(),
+): Koa {
+  const { ledger, settings, log } = given
+  const onUnreadable = (clientId: string, why: string): void => log.warn({ clientId, why }, 'a client-id document')
+  const deps: Deps = { ...given, services: createServices(ledger, settings, { fetchDocument, onUnreadable }) }
   const app = new Koa()
   const places = sitemap(deps)
   const placeOf = placeFinder(places)
   app.use(identifyAndLog(deps, trustedProxies))
+  app.use(knowHome(deps.settings.publicUrl))
   app.use(endUnread)
   app.use(securityHeaders(deps))
   app.use(answerFailures(deps, placeOf))
@@ -81,7 +100,8 @@ export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockLi
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true
-  app.on('error', (error: NodeJS.ErrnoException) => {
+  app.on('error', (error: NodeJS.ErrnoException | Refused) => {
+    if (error instanceof Refused) return deps.log.info({ reason: error.reason }, 'an answer was cut short')
     const hasLeft = ['ECONNRESET', 'EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'].includes(error.code ?? '')
     if (hasLeft) deps.log.debug({ code: error.code }, 'whoever asked has gone')
     else deps.log.error({ err: error }, 'a response failed')
@@ -178,17 +198,24 @@ const answerFailures =
       ctx.set('Cache-Control', 'no-store')
       ctx.set('Pragma', 'no-cache')
     }
+    // Each answer is one user's own.
+    if (surface === 'mcp') ctx.set('Cache-Control', 'no-store')
     try {
       if (!isReadable) throw new Refused('request_malformed')
       if (!hasOneHost(ctx)) throw new Refused('request_malformed', 'There must be one Host header.')
       await next()
       if ((ctx.body === undefined || ctx.body === null) && ctx.status === 404) answerUnrouted(ctx)
     } catch (error) {
+      // Nobody reads the answer any more, and what was read for it has stopped.
+      if (ctx.res.destroyed && error instanceof Error && error.name === 'AbortError') {
+        ctx.body = ''
+        return
+      }
       if (!(error instanceof Refused)) return answerBug(ctx, surface, error, log)
       refusals.set(ctx, error.reason)
       if (surface === 'page') await sendRefusal(ctx, error)
       else if (surface === 'oauth') answerOAuth(ctx, error)
-      else answerJson(ctx, error, settings)
+      else answerJson(ctx, error, settings, surface)
     }
   }
 
@@ -256,6 +283,8 @@ function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
       'Retry-After',
       'RateLimit',
       'RateLimit-Policy',
+      'Mcp-Session-Id',
+      'Mcp-Protocol-Version',
     ],
     maxAge: 600,
     // ChatGPT's page may ask a Daybook on the same machine or network.

@@ -36,12 +36,14 @@ export async function requireListCaller(ctx: Context, deps: Deps, scope: string)
 }
 
 /**
- * Where nobody signs in, nothing else keeps a web page out that somebody on this network looks at.
+ * Refuses what a foreign web page may have sent, by its origin or by a name that it made point here. Where nobody signs
+ * in, nothing else keeps such a page out that somebody on this network looks at.
+ * @param detail what to tell instead of the usual sentence
  * @throws {Refused} `origin_foreign`
  */
-export function requireOwnOrigin(ctx: Context, { publicUrl, corsOrigins }: Settings): void {
+export function requireOwnOrigin(ctx: Context, { publicUrl, corsOrigins }: Settings, detail?: string): void {
   const origin = ctx.get('origin')
   const isForeign = ['cross-site', 'same-site'].includes(ctx.get('sec-fetch-site'))
   const isKnown = (origin === '' && !isForeign) || origin === publicUrl || corsOrigins.includes(origin)
-  if (!isKnown || !isOwnHost(ctx, publicUrl)) throw new Refused('origin_foreign')
+  if (!isKnown || !isOwnHost(ctx, publicUrl)) throw new Refused('origin_foreign', detail)
 }

@@ -1,5 +1,6 @@
 /** Refusals as JSON: for callers of the API, and for OAuth clients. */
 import type { Context } from 'koa'
+import { DEFAULT_SCOPE } from '../domain/scopes.ts'
 import type { Reason } from '../domain/shape.ts'
 import type { Refused } from '../ledger/refused.ts'
 import { refusals } from '../service/refusals.ts'
@@ -16,13 +17,16 @@ export function tellWait(ctx: Context, { reason, retryAfterMs }: Refused): void 
   else if (statusOf(reason) === 503) ctx.set('Retry-After', String(RETRY_AFTER_S))
 }
 
-/** Answers in JSON, as the API does. */
-export function answerJson(ctx: Context, refused: Refused, settings: Settings): void {
+/** Where tokens are taken: each place has a metadata document of its own (RFC 9728 §3.1). */
+export type Protected = 'api' | 'mcp'
+
+/** Answers in JSON. */
+export function answerJson(ctx: Context, refused: Refused, settings: Settings, place: Protected = 'api'): void {
   const { status, word, sentence } = refusals[refused.reason]
   ctx.status = status
   ctx.body = { error: word, message: refused.detail ?? sentence, request_id: ctx.response.get('X-Request-Id') }
   tellWait(ctx, refused)
-  const challenge = challengeFor(refused.reason, settings)
+  const challenge = challengeFor(refused.reason, settings, place)
   if (challenge !== undefined) ctx.set('WWW-Authenticate', challenge)
 }
 
@@ -30,9 +34,18 @@ export function answerJson(ctx: Context, refused: Refused, settings: Settings): 
  * RFC 6750 §3; with the metadata of RFC 9728 §5.1 where there is an authorization server. No error word for a request
  * without credentials (RFC 6750 §3.1).
  */
-function challengeFor(reason: Reason, { authMode, publicUrl }: Settings): string | undefined {
-  const where =
-    authMode === 'oauth' ? `resource_metadata="${publicUrl}/.well-known/oauth-protected-resource"` : 'realm="Daybook"'
+export function challengeFor(
+  reason: Reason,
+  { authMode, publicUrl }: Pick<Settings, 'authMode' | 'publicUrl'>,
+  place: Protected,
+): string | undefined {
+  const metadata = `${publicUrl}/.well-known/oauth-protected-resource`
+  const places: { readonly [P in Protected]: string } = {
+    api: `resource_metadata="${metadata}"`,
+    // MCP clients ask for the scope that stands here, so it names all of them.
+    mcp: `resource_metadata="${metadata}/mcp", scope="${DEFAULT_SCOPE}"`,
+  }
+  const where = authMode === 'oauth' ? places[place] : 'realm="Daybook"'
   if (reason === 'token_missing') return `Bearer ${where}`
   const { word, sentence } = refusals[reason]
   if (reason === 'token_unknown' || reason === 'scope_insufficient')
@@ -49,6 +62,7 @@ export function answerOAuth(ctx: Context, refused: Refused): void {
   ctx.status = status
   ctx.body = { error: word, error_description: refused.detail ?? description }
   tellWait(ctx, refused)
-  // RFC 6749 §5.2: 401 "MUST include the WWW-Authenticate response header field".
-  if (status === 401) ctx.set('WWW-Authenticate', 'Basic realm="Daybook", charset="UTF-8"')
+  // RFC 6749 §5.2: 401 "MUST include the WWW-Authenticate response header field". RFC 7592 §2: as RFC 6750 says.
+  const scheme = word === 'invalid_token' ? 'Bearer error="invalid_token"' : 'Basic realm="Daybook", charset="UTF-8"'
+  if (status === 401) ctx.set('WWW-Authenticate', scheme)
 }

@@ -3,9 +3,8 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { tablesOf } from '../domain/domain.ts'
-import { Refused } from '../ledger/refused.ts'
 import { isLoopbackHost, namedHost } from './origin.ts'
-import { signedIn } from './session.ts'
+import { operatorCaller } from './session.ts'
 import type { Deps } from './settings.ts'
 
 /** Where the book lies is for the log, not for whoever asks. */
@@ -28,10 +27,7 @@ export function healthRoutes(deps: Deps): Router {
       : { status: 'read-only', reason: `The book cannot be written: ${withoutPaths(status.reason)}` }
   })
   router.get('/metrics', async (ctx) => {
-    if (!isLocal(ctx)) {
-      const visitor = await signedIn(ctx, deps)
-      if (visitor?.user.admin !== true) throw new Refused(visitor === undefined ? 'session_missing' : 'operator_only')
-    }
+    if (!isLocal(ctx)) await ledger.ask(await operatorCaller(ctx, deps), () => undefined)
     ctx.set('Cache-Control', 'no-store')
     const text = await metrics.metrics()
     ctx.type = metrics.contentType

@@ -12,6 +12,7 @@ import type { Deps } from './settings.ts'
 type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
 
 const PATH = '/todos/:username/items'
+const BATCH_PATH = '/todos/:username/batch'
 const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes']
 /** A merge patch (RFC 7396), by its own name or as JSON. */
 const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
@@ -38,7 +39,7 @@ export function itemRoutes(deps: Deps): Router {
     answerItem(ctx, items[0]!)
   })
 
-  router.post(`${PATH}/batch`, async (ctx) => {
+  router.post(BATCH_PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])

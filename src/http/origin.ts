@@ -57,8 +57,10 @@ export const prefersPage = (ctx: Context): boolean =>
 
 /** The host that a request names, as a URL has it; `undefined` where there is none, or it is none. */
 export function namedHost(ctx: Context): string | undefined {
-  const url = `http://${ctx.get('host')}`
-  return URL.canParse(url) ? new URL(url).hostname : undefined
+  const host = ctx.get('host')
+  const url = `http://${host}`
+  // RFC 9110 §7.2: a host and perhaps a port, and nothing else that a URL may have.
+  return /^[^/?#@\\]+$/.test(host) && URL.canParse(url) ? new URL(url).hostname : undefined
 }
 
 /**
@@ -67,7 +69,8 @@ export function namedHost(ctx: Context): string | undefined {
  */
 export const isOwnHost = (ctx: Context, publicUrl: string): boolean => {
   const host = namedHost(ctx)
-  return host === undefined || isLoopbackHost(host) || isAddress(host) || host === new URL(publicUrl).hostname
+  if (host === undefined) return ctx.get('host') === ''
+  return isLoopbackHost(host) || isAddress(host) || host === new URL(publicUrl).hostname
 }
 
 const isAddress = (host: string): boolean => isIP(host.replace(/^\[|\]$/g, '')) !== 0

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import Router from '@koa/router'
 import { parse, stringify } from 'yaml'
-import { DEFAULT_SCOPE } from '../domain/consents.ts'
+import { DEFAULT_SCOPE } from '../domain/scopes.ts'
 import { type AuthMode, isForUsers } from '../service/policy.ts'
 import { asset } from './assets.ts'
 import { sendPage } from './pages/layout.ts'

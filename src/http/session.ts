@@ -1,10 +1,10 @@
 /** Who is looking at a page: the session cookie, and the tokens that tie a form to the visitor it was given to. */
 import type { Context } from 'koa'
-import { sessionUser } from '../domain/sessions.ts'
 import { FORM_KEY } from '../ledger/book.ts'
 import { Refused } from '../ledger/refused.ts'
-import type { SignedIn } from '../service/caller.ts'
+import { adminCaller, type Caller, type SignedIn } from '../service/caller.ts'
 import { digest, formToken, isFormToken, newSecret } from '../service/secrets.ts'
+import { provenance } from './origin.ts'
 import type { Deps, Settings } from './settings.ts'
 
 const isHttps = ({ publicUrl }: Settings): boolean => publicUrl.startsWith('https:')
@@ -25,23 +25,25 @@ function setCookie(ctx: Context, settings: Settings, name: string, value: string
 
 export type { SignedIn }
 
-export async function signedIn(ctx: Context, { ledger, settings }: Deps): Promise<SignedIn | undefined> {
+export async function signedIn(ctx: Context, { services, settings }: Deps): Promise<SignedIn | undefined> {
   const session = sessionBefore(ctx, settings)
-  if (session === undefined) return undefined
-  const user = await ledger.read((state, now) => sessionUser(state, session, now))
-  return user === undefined ? undefined : { session, user }
+  return session === undefined ? undefined : services.accounts.signedIn(session)
 }
 
-/** What the browser came with, live or not: it ends when somebody signs in with the same browser. */
+/**
+ * The visitor as an operator: whether they are one is asked in each turn, by `holds`.
+ * @throws {Refused} `session_missing`
+ */
+export async function operatorCaller(ctx: Context, deps: Deps): Promise<Caller> {
+  const visitor = await signedIn(ctx, deps)
+  if (visitor === undefined) throw new Refused('session_missing')
+  return adminCaller(provenance(ctx), visitor)
+}
+
+/** The session that the browser sent, live or not: it ends when somebody signs in with the same browser. */
 export function sessionBefore(ctx: Context, settings: Settings): string | undefined {
   const cookie = ctx.cookies.get(cookieName(settings, 'session'))
   return cookie === undefined ? undefined : digest(cookie)
-}
-
-/** A session is always a new one: whatever cookie came before is not taken over. */
-export const newSession = (): { cookie: string; session: string } => {
-  const cookie = newSecret('dbw')
-  return { cookie, session: digest(cookie) }
 }
 
 export const setSession = (ctx: Context, settings: Settings, cookie: string): void =>

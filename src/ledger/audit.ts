@@ -78,18 +78,26 @@ export type Heard = Found | { readonly silentUpTo: number }
 /** From where on somebody can follow who has seen up to `after`: the book may end before, as an older one does. */
 export const followFrom = (ledger: Ledger, after: number): number => Math.min(after, ledger.head.seq)
 
-/** Events as they come to be on disk, from the one after `after` on, until `signal`. */
+/**
+ * Events as they come to be on disk, from the one after `after` on, until `signal`.
+ * @param check asked whenever there is something new and while it is read: what it throws ends the following
+ */
 export async function* follow(
   ledger: Ledger,
   search: Search,
   after: number,
   signal: AbortSignal,
+  check: () => void = () => {},
 ): AsyncGenerator<Heard> {
   let seen = after
   let told = performance.now()
-  const onRead = (): void => signal.throwIfAborted()
+  const onRead = (): void => {
+    signal.throwIfAborted()
+    check()
+  }
   while (!signal.aborted && ledger.isOpen) {
     await ledger.waitBeyond(seen, signal, SILENCE_MS)
+    check()
     const to = Math.min(ledger.head.seq, seen + AT_ONCE)
     const found =
       to > seen ? await Array.fromAsync(list(ledger, { search, from: seen + 1, to, newestFirst: false, onRead })) : []
@@ -104,23 +112,25 @@ export async function* follow(
 }
 
 /**
- * How many events of each type a search is for. Where it is for all, blocks with notes are counted by these.
+ * How many events of each type a search is for, up to event `seq`. Where it is for all, blocks with notes are counted
+ * by these.
  * @param onRead told how far it has got
  */
 export async function count(
   ledger: Ledger,
   search: Search,
+  seq: number,
   onRead: (seq: number) => void = () => {},
 ): Promise<Map<string, number>> {
   const counts = new Map<string, number>()
   const add = (type: string, n: number): void => void counts.set(type, (counts.get(type) ?? 0) + n)
-  const { seq } = ledger.head
   if (search.canonical !== '')
     for await (const { event } of list(ledger, { search, to: seq, newestFirst: false, onRead })) add(event.type, 1)
   else if (seq > 0)
     for await (const [block, summary] of ledger.blocks()) {
       const span = { from: block * BLOCK + 1, to: Math.min(lastOf(block), seq) }
-      if (summary !== undefined) for (const [type, n] of Object.entries(summary.types)) add(type, n)
+      if (summary !== undefined && lastOf(block) <= seq)
+        for (const [type, n] of Object.entries(summary.types)) add(type, n)
       else for await (const event of ledger.events(span)) add(event.type, 1)
       onRead(span.to)
     }
@@ -139,11 +149,20 @@ export function listedIn(state: State, owner: string): Listed[] {
   })
 }
 
-/** A list as it stood when event `seq` had happened. @param owner the id of its user or list */
-export async function listAt(ledger: Ledger, owner: string, seq: number): Promise<Listed[]> {
+/**
+ * A list as it stood when event `seq` had happened.
+ * @param owner the id of its user or list
+ * @param onRead told how far it has got
+ */
+export async function listAt(
+  ledger: Ledger,
+  owner: string,
+  seq: number,
+  onRead: (seq: number) => void = () => {},
+): Promise<Listed[]> {
   const search = searchOf(ledger, `owner:${owner} ${TODO_EVENTS.map((type) => `type:${type}`).join(' ')}`)
   const state = initial()
-  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false })) {
+  for await (const { event } of list(ledger, { search, to: seq, newestFirst: false, onRead })) {
     evolve(state, event)
     if (event.seq % 1000 === 0) forgetChanges(state)
   }

@@ -38,9 +38,10 @@ export type Book = {
   readonly witness: Witness
 }
 
-/** What the vault keeps from the first start on: the key of what belongs to no user, and the key of form tokens. */
+/** What the vault keeps from the first start on: the keys of what belongs to no user, of form tokens and of refresh tokens. */
 export const FORM_KEY = 'form-key'
-const MADE_ONCE = [userKeyName(NOBODY), FORM_KEY]
+export const REFRESH_KEY = 'refresh-key'
+const MADE_ONCE = [userKeyName(NOBODY), FORM_KEY, REFRESH_KEY]
 
 /**
  * Opens the log, reads vault and rows, and holds the end of the book against witness and chain.

@@ -1,9 +1,9 @@
 /** Authentication of API and MCP callers: who may speak, by `AUTH_MODE`, and which list they mean. */
 import { authenticate } from '../domain/bearers.ts'
-import { DEFAULT_SCOPE } from '../domain/consents.ts'
 import type { State } from '../domain/domain.ts'
 import { authenticateKey, isNewUse, useKey } from '../domain/keys.ts'
 import type { Owner } from '../domain/lists.ts'
+import { DEFAULT_SCOPE, includesScope } from '../domain/scopes.ts'
 import { authenticateService, THE_SERVICE } from '../domain/service.ts'
 import type { Reason } from '../domain/shape.ts'
 import { isUsername, type User } from '../domain/users.ts'
@@ -34,7 +34,7 @@ export type Surface = 'api' | 'mcp'
 
 /** @throws {Refused} `scope_insufficient` */
 export function requireScope({ scope }: ApiCaller, needed: string): void {
-  if (!scope.split(' ').includes(needed)) throw new Refused('scope_insufficient')
+  if (!includesScope(scope, needed)) throw new Refused('scope_insufficient')
 }
 
 type Way = (from: Provenance, token: string, surface: Surface) => Promise<ApiCaller>

@@ -1,5 +1,6 @@
 /** What each reason is outside: one row a reason, for every surface. Inside we say why; outside, what the reader may know. */
-import { type AuthorizeReason, SCOPE_NAMES } from '../domain/consents.ts'
+import type { AuthorizeReason } from '../domain/consents.ts'
+import { SCOPE_NAMES } from '../domain/scopes.ts'
 import type { Reason } from '../domain/shape.ts'
 
 /** How a refusal is told. `word` is for programs, `sentence` for people. */
@@ -23,6 +24,7 @@ const LATE = 'This took too long, so it is not known whether it was done. Check 
 const UNAVAILABLE = 'The book cannot be written at the moment. Nothing was changed; try again shortly.'
 const GRANT = 'That grant is not valid.'
 const CODE = 'That code is not valid.'
+const SUCCESSORS = 'That refresh token was exchanged too often. Use one that was given for it.'
 // All that is wrong with a grant looks the same from outside.
 const INVALID_GRANT = [
   400,
@@ -245,10 +247,13 @@ export const refusals: Rows = {
   refresh_expired: row(400, 'invalid_grant', GRANT, { oauth: INVALID_GRANT }),
   refresh_replayed: row(400, 'invalid_grant', GRANT, { oauth: INVALID_GRANT }),
   refresh_lost: row(400, 'invalid_grant', GRANT, { oauth: INVALID_GRANT }),
+  successors_too_many: row(429, 'rate_limited', SUCCESSORS, { oauth: [429, 'temporarily_unavailable', SUCCESSORS] }),
   grant_unknown: row(404, 'grant_unknown', 'There is no connection or approval of that ID.'),
   // Bearers
   token_missing: row(401, 'unauthorized', 'An access token is needed: Authorization: Bearer …'),
-  token_unknown: row(401, 'invalid_token', 'The access token is malformed, expired or revoked.'),
+  token_unknown: row(401, 'invalid_token', 'The access token is malformed, expired or revoked.', {
+    mcp: 'The connection to Daybook has ended. Ask the user to connect Daybook again.',
+  }),
   scope_insufficient: row(403, 'insufficient_scope', 'The access token does not allow that.', {
     mcp: 'The user has not allowed this. They can allow it by connecting Daybook again.',
   }),

@@ -35,7 +35,7 @@ import {
 import { inList, ownerId } from '../domain/lists.ts'
 import { decideOnce } from '../domain/outcomes.ts'
 import { accept, type Decision, type Fact, refuse, storedSize } from '../domain/shape.ts'
-import { type Item, itemOf, openInOrder, type TodoEvent } from '../domain/todos.ts'
+import { excerptOf, type Item, itemOf, openInOrder, type TodoEvent } from '../domain/todos.ts'
 import { newId } from '../ledger/ids.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
@@ -46,7 +46,7 @@ import type { Policy } from './policy.ts'
 import { digest } from './secrets.ts'
 
 export type { Change, Failure, Item, Outcome, Overview, Place }
-export { MAX_BATCH }
+export { changeWrong, MAX_BATCH }
 
 /** A to-do as a caller describes a new one. */
 export type Draft = Omit<Change, 'done'> & { readonly text: string }
@@ -304,6 +304,9 @@ function requireRight(change: Change): void {
   const wrong = changeWrong(change)
   if (wrong !== undefined) throw new Refused(wrong)
 }
+
+/** A to-do in one line: the beginning of its text. */
+export const titleOf = ({ todo }: Item): string => excerptOf(todo.replace(/\s+/g, ' ').trim())
 
 /** The entity tag of a to-do (RFC 9110 §8.8.3): another one after each change of what callers see. */
 export const etagOf = (item: Item): string =>

@@ -214,8 +214,15 @@ const MALFORMED: { readonly [N in SettingName]: { readonly wrong: string[]; read
     wrong: [
       ...['example.org', 'ftp://example.org', 'https://example.org/path', 'https://example.org?', 'https://'],
       ...['https://alice@example.org', 'https://example.org#', 'javascript:alert(1)', 'https://example.org//'],
+      ...[
+        'https://example.org\\',
+        'https://exa mple.org',
+        ' https://example.org',
+        'https:example.org',
+        'https://example.org:99999',
+      ],
     ],
-    right: ['https://example.org', 'https://example.org/', 'http://localhost:8085', 'http://[::1]:85'],
+    right: ['https://example.org', 'https://Example.ORG:443/', 'http://localhost:8085', 'http://[::1]:85'],
   },
   DATA_DIR: { wrong: [import.meta.filename], right: ['./data', '/var/lib/daybook', 'a b'] },
   AUTH_MODE: { wrong: ['digest', 'OAUTH'], right: ['oauth', 'user_http', 'service_http', 'none'] },
@@ -291,6 +298,20 @@ for (const name of SETTING_NAMES)
     }
     for (const value of right) t.notThrows(() => readConfig({}, undefined, { [name]: value }), value)
   })
+
+test('PUBLIC_URL is one origin, however it is written', (t) => {
+  const read = (url: string) => readConfig({}, undefined, { PUBLIC_URL: url }).config.PUBLIC_URL
+  for (const url of [
+    'https://todo.example',
+    'https://todo.example:443',
+    'HTTPS://Todo.Example/',
+    'https://todo.example:443/',
+  ])
+    t.is(read(url), 'https://todo.example', url)
+  t.is(read('http://TODO.example:80'), 'http://todo.example')
+  t.is(read('http://todo.example:443'), 'http://todo.example:443')
+  t.is(read('https://[::1]:8443'), 'https://[::1]:8443')
+})
 
 test('a malformed value is shown without what would break the line or the terminal', async (t) => {
   const { code, stderr } = await run(['config'], { env: { SIGNUP: 'two\nlines\u001b[31m' } })

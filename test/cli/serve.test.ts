@@ -236,9 +236,13 @@ test('what it says when it starts: where everything is, and what is missing next
   for (const next of ['https', 'daybook -- client show chatgpt', 'OPENAI_VERIFICATION_TOKEN'])
     t.regex(said.stderr, new RegExp(`\nNext\n.*${next}`, 's'))
   t.false(said.stderr.includes('0.0.0.0'))
+  const trouble = `Other machines can reach Daybook, but PUBLIC_URL is ${url}, which leads to this one only`
+  t.true(said.stderr.includes(trouble))
+  t.true(said.stdout.includes(`"level":40`) && said.stdout.includes(trouble), 'the log warns, too')
   t.false(said.stderr.includes('\u001b'), 'no colours where there is no terminal')
 
-  const settled = await newHome(t, { PUBLIC_URL: 'https://todo.example.org', OPENAI_VERIFICATION_TOKEN: 'x' })
+  const open = { HOST: '0.0.0.0', PUBLIC_URL: 'https://todo.example.org', OPENAI_VERIFICATION_TOKEN: 'x' }
+  const settled = await newHome(t, open)
   const quiet = await serve(t, { ...settled, env: { ...settled.env, LOG_LEVEL: 'silent' } })
   t.false(quiet.said.stderr.includes('Next'))
   t.is(quiet.said.stdout, '')

@@ -147,7 +147,7 @@ test('what goes into a pipe goes there whole, however slowly it is read', async 
   for (let i = 0; i < 40; i++) {
     const fact = {
       type: 'TodoAdded',
-      data: { todo: `t${i}`, user: 'u' },
+      data: { todo: `t${i}`, owner: 'u', priority: null, fields: ['text'] },
       personal: { text: 'x'.repeat(10_000) },
     } as const
     await ledger.transact(by, () => accept([fact], undefined, i === 0 ? { 'key/u': newKey() } : {}))

@@ -1,6 +1,8 @@
 /** What domain tests stand on: a state that given facts have made, and decisions that are taken into it. */
-import { dropExpired, type Event, evolve, initial, type State } from '../../src/domain/domain.ts'
-import type { Actor, Decision, Fact, Recorded } from '../../src/domain/shape.ts'
+import { dropExpired, type Event, evolve, initial, type State, tablesOf } from '../../src/domain/domain.ts'
+import type { ListLimits } from '../../src/domain/edits.ts'
+import { type Actor, type Decision, type Fact, type Recorded, storedSize } from '../../src/domain/shape.ts'
+import { type Field, openInOrder, type Priority, textOf } from '../../src/domain/todos.ts'
 
 /** Noon, when every history begins. ms since 1970. */
 export const NOON = Date.UTC(2026, 10, 20, 12)
@@ -39,16 +41,30 @@ export class History {
     }
   }
 
+  /** Every row of the state, by table and key, as plain data with its personal text opened. */
+  rows(state = this.state): { readonly [table: string]: { readonly [key: string]: unknown } } {
+    const tables = tablesOf(state).map(([name, rows]) => [name, JSON.parse(JSON.stringify([...rows.entries()].sort()))])
+    return Object.fromEntries(tables.map(([name, rows]) => [name, Object.fromEntries(rows)]))
+  }
+
+  /** The state that the same events make once more. */
+  replayed(): State {
+    const state = initial()
+    for (const event of this.events) evolve(state, event)
+    return state
+  }
+
   #recorded(fact: Event): Recorded<Event> {
     const { erased } = this
     const seq = this.events.length + 1
     const { type, data, personal } = fact as { personal?: object } & Event
-    const owner = (data as { user?: string }).user ?? 'anonymous'
+    const { owner: of, user } = data as { owner?: string; user?: string }
+    const owner = of ?? user ?? 'anonymous'
     const sealed = {
       get open() {
         return erased.has(owner) ? undefined : personal
       },
-      size: JSON.stringify(personal ?? {}).length,
+      size: storedSize(personal ?? {}),
     }
     const at = new Date(this.now).toISOString()
     const event = { seq, id: `event-${seq}`, at, type, actor: ACTOR, via: {}, data }
@@ -66,7 +82,31 @@ export const registered = (user: string, username = user, email?: string): Event
   personal: email === undefined ? { username } : { username, email },
 })
 
+/** Limits that no test meets by accident. */
+export const AMPLE: ListLimits = { open: 1000, size: 1e9, sizeOfAll: 1e9 }
+
+type Texts = { readonly text: string; readonly notes?: string; readonly due?: string }
+
+/** A to-do was added to the end of that list. */
+export const todoAdded = (owner: string, todo: string, texts: Texts, priority: Priority | null = null): Event => ({
+  type: 'TodoAdded',
+  data: { todo, owner, priority, fields: Object.keys(texts) as Field[] },
+  personal: texts,
+})
+
+/** The texts of the open to-dos of a list, in order; '' for one that cannot be read any more. */
+export const openTexts = ({ state }: History, owner: string): string[] =>
+  openInOrder(state, owner).map(([, todo]) => textOf(todo, 'text') ?? '')
+
 export const CALLBACK = 'https://chat.openai.com/aip/plugin-1/oauth/callback'
+
+/** What an operator's client has not. */
+export const BY_OPERATOR = {
+  registration: 'operator',
+  expiresAt: null,
+  authMethod: null,
+  registrationToken: null,
+} as const
 
 export const chatgpt: Event[] = [
   {
@@ -78,6 +118,7 @@ export const chatgpt: Event[] = [
       secret: 'digest-of-secret',
       secretFrom: 'settings',
       grantTypes: ['authorization_code', 'refresh_token'],
+      ...BY_OPERATOR,
     },
   },
   { type: 'RedirectUriAllowed', data: { client: 'chatgpt', uri: CALLBACK, from: 'settings' } },

@@ -1,8 +1,10 @@
 /** Grants: what a code gives, once, and how refresh tokens follow one another. */
 import test from 'ava'
 import { authenticate } from '../../src/domain/bearers.ts'
+import type { Event } from '../../src/domain/domain.ts'
 import { type Redeem, redeemCode } from '../../src/domain/grants.ts'
 import {
+  BY_OPERATOR,
   CALLBACK,
   chatgpt,
   codeIssued,
@@ -133,6 +135,33 @@ test('39. a redeemed code shown again, at once or later, is refused, and what it
   }
 })
 
+test('39. a used code of a public app ends what it gave only when its verifier comes with it', (t) => {
+  const app: Event = {
+    type: 'ClientRegistered',
+    data: {
+      client: 'app',
+      clientId: 'app',
+      name: 'App',
+      secret: null,
+      secretFrom: 'none',
+      grantTypes: ['authorization_code', 'refresh_token'],
+      ...BY_OPERATOR,
+    },
+  }
+  const history = start().given(app, codeIssued('alice', 'c1', { client: 'app', challenge: CHALLENGE }))
+  const redeem = { ...REDEEM, client: 'app', challenge: CHALLENGE }
+  t.is(history.when(redeemCode(history.state, redeem, NOON)).refusal, undefined)
+  for (const challenge of [null, 'malformed', '', CHALLENGE.toLowerCase()])
+    for (const now of [NOON, NOON + DAY])
+      t.deepEqual(redeemCode(history.state, { ...redeem, challenge }, now), { facts: [], refusal: 'verifier_mismatch' })
+  t.true(given(history, 'a1'))
+  t.deepEqual(history.when(redeemCode(history.state, { ...redeem, redirectUri: '' }, NOON)), {
+    facts: [{ type: 'CodeReplayed', data: { code: 'c1', ...IDS, client: 'app' } }],
+    refusal: 'code_replayed',
+  })
+  t.false(given(history, 'a1'))
+})
+
 test('36, 39. a redeemed code shown by another client is refused, and hurts nobody', (t) => {
   const history = start().given(codeIssued('alice', 'c1'), tokenIssued('alice', 'c1'))
   const decision = history.when(redeemCode(history.state, { ...REDEEM, client: 'other' }, NOON))
@@ -180,14 +209,15 @@ test('65. a token bound to a resource is good for exactly that; an unbound one f
   }
 })
 
-test('113. a sweep drops what has expired: an unused code, an access token, a refresh token, a whole grant', (t) => {
+test('113. a sweep drops what has expired: an unused code, an access token, a whole grant', (t) => {
   const history = start().given(codeIssued('alice', 'c1'), codeIssued('alice', 'c2'), tokenIssued('alice', 'c2'))
   const rows = [
     [2 * MINUTE - 1, ['c1', 'c2'], ['access-c2', 'refresh-c2'], ['grant-c2']],
     [2 * MINUTE, ['c2'], ['access-c2', 'refresh-c2'], ['grant-c2']],
     [HOUR + MINUTE, ['c2'], ['refresh-c2'], ['grant-c2']],
-    [30 * DAY + MINUTE, ['c2'], [], ['grant-c2']],
-    [90 * DAY + MINUTE - 1, ['c2'], [], ['grant-c2']],
+    // A refresh token is known for what it is as long as its grant lasts.
+    [30 * DAY + MINUTE, ['c2'], ['refresh-c2'], ['grant-c2']],
+    [90 * DAY + MINUTE - 1, ['c2'], ['refresh-c2'], ['grant-c2']],
     [90 * DAY + MINUTE, [], [], []],
   ] as const
   const { codes, tokens, grants } = history.state

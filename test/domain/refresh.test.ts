@@ -1,7 +1,7 @@
 /** D. Refresh: how refresh tokens follow one another, and how a stolen one shows. */
 import test from 'ava'
-import { authenticate, introspect } from '../../src/domain/bearers.ts'
-import { evolve } from '../../src/domain/domain.ts'
+import { authenticate, introspect, type Shown, userToRefresh } from '../../src/domain/bearers.ts'
+import { evolve, tablesOf } from '../../src/domain/domain.ts'
 import { type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
 import type { Decision } from '../../src/domain/shape.ts'
 import { revokeUser } from '../../src/domain/users.ts'
@@ -21,7 +21,7 @@ import {
 } from './_history.ts'
 
 const REFRESH: RefreshInput = {
-  from: 'refresh-c1',
+  from: { digest: 'refresh-c1', grant: 'grant-c1' },
   client: 'chatgpt',
   scope: undefined,
   resource: undefined,
@@ -41,10 +41,12 @@ const start = (wanted: Wanted = {}): History =>
   )
 
 let made = 0
+/** A refresh token that proves its grant: of `c1`, but for the first one of `c2`. */
+const shown = (digest: string): Shown => ({ digest, grant: digest === 'refresh-c2' ? 'grant-c2' : 'grant-c1' })
 /** Refreshes `from` for tokens `aN` and `rN`; gives the new refresh token, or the reason why not. */
 function refresh(history: History, from: string, changed: Partial<RefreshInput> = {}): string {
   const n = ++made
-  const input = { ...REFRESH, access: `a${n}`, refresh: `r${n}`, ...changed, from }
+  const input = { ...REFRESH, access: `a${n}`, refresh: `r${n}`, ...changed, from: shown(from) }
   return history.when(refreshTokens(history.state, input, history.now)).refusal ?? `r${n}`
 }
 const accessOf = (refreshToken: string): string =>
@@ -114,7 +116,7 @@ test('40. the scope may be narrower, never wider; a narrower one does not narrow
     } else {
       const bearer = authenticate(history.state, 'a2', [], NOON) as { scope: string }
       t.is(bearer.scope, expected)
-      const next = { ...REFRESH, from: 'r2', access: 'a3', refresh: 'r3' }
+      const next = { ...REFRESH, from: shown('r2'), access: 'a3', refresh: 'r3' }
       t.is((refreshTokens(history.state, next, NOON) as unknown as { result: { scope: string } }).result.scope, granted)
     }
   }
@@ -122,11 +124,15 @@ test('40. the scope may be narrower, never wider; a narrower one does not narrow
 
 const refused: [string, Partial<RefreshInput>, string][] = [
   ['45. another client’s token', { client: 'other' }, 'client_mismatch'],
-  ['45. an access token', { from: 'access-c1' }, 'refresh_unknown'],
-  ['45. a code', { from: 'c1' }, 'refresh_unknown'],
-  ['an unknown token', { from: 'refresh-c9' }, 'refresh_unknown'],
-  ['an empty token', { from: '' }, 'refresh_unknown'],
-  ['a token like a member of every object', { from: '__proto__' }, 'refresh_unknown'],
+  ['45. an access token', { from: { digest: 'access-c1', grant: undefined } }, 'refresh_unknown'],
+  ['45. a code', { from: { digest: 'c1', grant: undefined } }, 'refresh_unknown'],
+  ['an unknown token', { from: { digest: 'refresh-c9', grant: undefined } }, 'refresh_unknown'],
+  ['the right token without its proof', { from: { digest: 'refresh-c1', grant: undefined } }, 'refresh_unknown'],
+  ['a token with the proof of another', { from: { digest: 'refresh-c1', grant: 'grant-c2' } }, 'refresh_unknown'],
+  ['an access token with a proof', { from: { digest: 'access-c1', grant: 'grant-c1' } }, 'refresh_unknown'],
+  ['a used token of a grant that is gone', { from: { digest: 'r0', grant: 'grant-c9' } }, 'refresh_unknown'],
+  ['an empty token', { from: { digest: '', grant: undefined } }, 'refresh_unknown'],
+  ['a token like a member of every object', { from: { digest: '__proto__', grant: '__proto__' } }, 'refresh_unknown'],
   ['12. a resource that was not granted', { resource: 'https://todo.example.org' }, 'resource_mismatch'],
 ]
 for (const [name, wrong, refusal] of refused)
@@ -168,7 +174,11 @@ test('41, 43. the first successor to be used becomes the lineage; the others are
       type: 'TokenRefused',
       data: { refresh: sibling, grant: 'grant-c1', user: 'alice' },
     })
-    t.is(refresh(history, sibling), 'refresh_unknown')
+    for (const later of [0, 59 * SECOND, DAY, 20 * DAY]) {
+      history.now += later
+      t.is(refresh(history, sibling), 'refresh_lost')
+    }
+    history.now -= 21 * DAY + 59 * SECOND
     t.is(history.events.length, before + 1, 'and once is enough')
   }
   for (const token of [first!, second!, third!, lineage]) t.true(speaks(history, token), token)
@@ -253,7 +263,7 @@ test('47. a refresh token unused too long, or a grant too old, gives nothing mor
   }
   const { data } = last(old) as { data: { refreshExpiresAt: number } }
   t.is(data.refreshExpiresAt, NOON + 90 * DAY)
-  const input = { ...REFRESH, from: token }
+  const input = { ...REFRESH, from: shown(token) }
   t.is(refreshTokens(old.state, input, NOON + 90 * DAY - 1).refusal, undefined)
   t.is(refreshTokens(old.state, input, NOON + 90 * DAY).refusal, 'refresh_expired')
 })
@@ -272,46 +282,168 @@ test('48. one that lost, given back, ends what was given with it, and does not h
   const [first, second] = [refresh(history, 'refresh-c1'), refresh(history, 'refresh-c1')]
   const heir = refresh(history, first)
   t.true(speaks(history, second))
-  const { facts } = history.when(revokeToken(history.state, { token: second, client: 'chatgpt' }))
+  const { facts } = history.when(revokeToken(history.state, { token: shown(second), client: 'chatgpt' }, history.now))
   t.like(facts, [{ type: 'TokenRevoked', data: { grant: 'grant-c1', client: 'chatgpt' } }])
   t.not((facts[0] as { data: { access: string | null } }).data.access, null)
   t.false(speaks(history, second))
-  t.deepEqual(revokeToken(history.state, { token: second, client: 'chatgpt' }).facts, [])
+  t.deepEqual(revokeToken(history.state, { token: shown(second), client: 'chatgpt' }, history.now).facts, [])
   t.true(speaks(history, heir))
   t.regex(refresh(history, heir), /^r\d/)
 })
 
-test('42. a grant remembers its last thousand refresh tokens; one that is older is unknown, and hurts nobody', (t) => {
+/** The refresh tokens that have a row. */
+const remembered = ({ state }: History, grant = 'grant-c1'): string[] =>
+  state.tokens.keysBy('grant', grant).filter((key) => state.tokens.get(key)!.kind === 'refresh')
+
+/** The rows of the history's events, replayed. */
+function replayed({ events }: History): History {
+  const again = new History()
+  for (const event of events) evolve(again.state, event)
+  return again
+}
+
+test('42. a token from before 2,000 refreshes is a replay; until then only two of them have a row', (t) => {
   const history = start()
   let token = 'refresh-c1'
-  const all = [token]
-  for (let i = 0; i < 1100; i++) {
-    history.now += MINUTE
+  for (let i = 0; i < 2000; i++) {
+    history.now += HOUR
     token = refresh(history, token)
-    all.push(token)
     if (i % 100 === 0) history.sweep(history.now)
+    t.is(remembered(history).length, 2)
   }
-  const kinds = history.state.tokens.by('grant', 'grant-c1').map(({ kind }) => kind)
-  t.is(kinds.filter((kind) => kind === 'refresh').length, 1000)
-  t.is(refresh(history, all[0]!), 'refresh_unknown')
-  const replayed = new History()
-  for (const event of history.events) evolve(replayed.state, event)
-  t.deepEqual(keysOf(replayed.state.tokens), keysOf(history.state.tokens))
-  t.regex(refresh(history, token), /^r\d/)
-  t.is(refresh(history, all.at(-100)!), 'refresh_replayed')
+  t.true(history.now < NOON + 90 * DAY)
+  t.deepEqual([...replayed(history).state.tokens.entries()].sort(), [...history.state.tokens.entries()].sort())
+  t.is(refresh(history, 'refresh-c1'), 'refresh_replayed')
+  t.deepEqual(last(history), { type: 'TokenReplayed', data: { refresh: 'refresh-c1', ...IDS } })
+  t.is(history.state.grants.get('grant-c1'), undefined)
+  t.is(history.state.tokens.countBy('grant', 'grant-c1'), 0)
+  for (const dead of ['refresh-c1', token]) t.is(refresh(history, dead), 'refresh_unknown')
+  t.is(last(history).type, 'TokenReplayed')
 })
 
-test('42. whoever refreshes a stolen token a thousand times within its grace does not make it forgotten', (t) => {
+test('42. a used token is a replay as long as its grant lasts, also past its own time; then it has expired', (t) => {
+  for (const [at, reason] of [
+    [60 * DAY, 'refresh_replayed'],
+    [90 * DAY - 1, 'refresh_replayed'],
+    [90 * DAY, 'refresh_expired'],
+    [91 * DAY, 'refresh_unknown'],
+  ] as const) {
+    const history = start()
+    let lineage = refresh(history, 'refresh-c1')
+    for (let day = 20; day < 61; day += 20) {
+      history.now = NOON + day * DAY
+      lineage = refresh(history, lineage)
+    }
+    const { length } = history.events
+    history.now = NOON + at
+    history.sweep(history.now)
+    const swept = history.events.length - length
+    t.is(refresh(history, 'refresh-c1'), reason)
+    t.is(history.events.length - length - swept, reason === 'refresh_replayed' ? 1 : 0)
+  }
+})
+
+test('47. a token that nobody used in time has expired, before a sweep and after it, and is no replay', (t) => {
   const history = start()
-  const successors = Array.from({ length: 1001 }, () => refresh(history, 'refresh-c1'))
+  const unused = refresh(history, 'refresh-c1')
+  history.now += 30 * DAY
+  t.is(refresh(history, unused), 'refresh_expired')
+  history.sweep(history.now + MINUTE)
+  t.is(refresh(history, unused), 'refresh_expired')
+  t.is(last(history).type, 'ExpiredDropped')
+  t.truthy(history.state.grants.get('grant-c1'))
+})
+
+test('41. in its grace a token gives a hundred pairs and no more, until one of them is used', (t) => {
+  const history = start()
+  const siblings = Array.from({ length: 100 }, () => refresh(history, 'refresh-c1'))
+  for (const sibling of siblings) t.true(speaks(history, sibling))
+  const { length } = history.events
+  t.is(refresh(history, 'refresh-c1'), 'successors_too_many')
+  t.is(history.events.length, length)
+  t.is(remembered(history).length, 101)
+  const lineage = refresh(history, siblings[50]!)
+  t.regex(lineage, /^r\d/)
+  t.is(remembered(history).length, 101, 'the lineage, its successor, and 99 that lost')
+  for (const sibling of siblings.toSpliced(50, 1)) t.is(refresh(history, sibling), 'refresh_lost')
+  t.regex(refresh(history, lineage), /^r\d/)
+})
+
+test('42. refreshing a stolen token a hundred times within its grace does not make it forgotten', (t) => {
+  const history = start()
+  const successors = Array.from({ length: 100 }, () => refresh(history, 'refresh-c1'))
   t.regex(refresh(history, successors.at(-1)!), /^r\d/)
   t.is(refresh(history, 'refresh-c1'), 'refresh_replayed')
+})
+
+test('41. a grant remembers the last thousand that lost; one that is forgotten is taken for a used one', (t) => {
+  const history = start()
+  const lost: string[] = []
+  let token = 'refresh-c1'
+  const loseOne = (): void => {
+    lost.push(refresh(history, token))
+    token = refresh(history, refresh(history, token))
+  }
+  for (let i = 0; i < 1000; i++) loseOne()
+  t.is(remembered(history).length, 1002)
+  for (const sibling of lost) t.is(refresh(history, sibling), 'refresh_lost')
+  loseOne()
+  t.is(remembered(history).length, 1002)
+  t.deepEqual([...replayed(history).state.tokens.entries()].sort(), [...history.state.tokens.entries()].sort())
+  for (const sibling of lost.slice(1)) t.is(refresh(history, sibling), 'refresh_lost')
+  t.regex(refresh(history, token), /^r\d/)
+  t.is(refresh(history, lost[0]!), 'refresh_replayed')
+})
+
+test('41, 44. which siblings lost first does not depend on the order in which rows were loaded', (t) => {
+  const history = start()
+  const siblings = Array.from({ length: 5 }, () => refresh(history, 'refresh-c1'))
+  const reloaded = new History()
+  const tables = new Map(tablesOf(reloaded.state))
+  for (const [name, rows] of tablesOf(history.state))
+    for (const [key, row] of [...rows.entries()].reverse()) tables.get(name)!.load(key, row)
+  refresh(history, siblings[2]!)
+  evolve(reloaded.state, history.events.at(-1)!)
+  t.is(remembered(history).length, 6)
+  t.deepEqual([...reloaded.state.tokens.entries()].sort(), [...history.state.tokens.entries()].sort())
+})
+
+test('48. a used refresh token that is given back ends its grant, also without a row; another app’s does not', (t) => {
+  const history = start()
+  const lineage = refresh(history, refresh(history, 'refresh-c1'))
+  const giveBack = (client: string) =>
+    history.when(revokeToken(history.state, { token: shown('refresh-c1'), client }, history.now)).facts
+  t.deepEqual(giveBack('other'), [])
+  t.true(speaks(history, lineage))
+  t.deepEqual(giveBack('chatgpt'), [{ type: 'TokenRevoked', data: { access: null, ...IDS } }])
+  t.true(onlyOtherGrantLives(history))
+  t.deepEqual(giveBack('chatgpt'), [])
+})
+
+test('54, 55. only a live token is told of, and only a live one counts as a refresh', (t) => {
+  const history = start()
+  const [first, second] = [refresh(history, 'refresh-c1'), refresh(history, 'refresh-c1')]
+  const isLive = (token: string, client = 'chatgpt'): boolean[] => [
+    introspect(history.state, { token: shown(token), client }, history.now) !== undefined,
+    userToRefresh(history.state, { from: shown(token), client }, history.now) !== undefined,
+  ]
+  for (const token of ['refresh-c1', first, second]) t.deepEqual(isLive(token), [true, true], token)
+  t.deepEqual(isLive(first, 'other'), [false, false])
+  const lineage = refresh(history, first)
+  for (const token of ['refresh-c1', second, 'r0']) t.deepEqual(isLive(token), [false, false], token)
+  for (const token of [first, lineage]) t.deepEqual(isLive(token), [true, true], token)
+  history.now += MINUTE
+  t.deepEqual(isLive(first), [false, false])
+  t.deepEqual(isLive(lineage), [true, true])
+  history.now += 30 * DAY
+  t.deepEqual(isLive(lineage), [false, false])
+  t.false(speaks(history, lineage))
 })
 
 test('55. a sibling that lost is not live', (t) => {
   const history = start()
   const [first, second] = [refresh(history, 'refresh-c1'), refresh(history, 'refresh-c1')]
   refresh(history, second)
-  t.is(introspect(history.state, { token: first, client: 'chatgpt' }, history.now), undefined)
-  t.truthy(introspect(history.state, { token: second, client: 'chatgpt' }, history.now))
+  t.is(introspect(history.state, { token: shown(first), client: 'chatgpt' }, history.now), undefined)
+  t.truthy(introspect(history.state, { token: shown(second), client: 'chatgpt' }, history.now))
 })

@@ -25,7 +25,7 @@ const event = ({ seq = 7, at = NOON, type = 'TodoAdded', actor, via = {}, data =
       via,
       data,
     },
-    ...(ip !== undefined && { sealed: { open: { ip } } }),
+    ...(ip !== undefined && { trace: { open: { ip }, size: 1 } }),
   }) as Recorded<Event>
 
 const finds = (text: string, some: Some, telling = ''): boolean => search(text).matches(event(some), () => telling)
@@ -42,6 +42,15 @@ const matching: [filter: string, matches: Some[], other: Some[]][] = [
   ['actor:cli', [{ actor: { kind: 'operator', id: 'cli' } }], [{}]],
   ['actor:chatgpt', [{ actor: { kind: 'client', id: 'chatgpt' } }], [{ via: { client: 'chatgpt' } }]],
   ['user:Alice', [{ actor: USER }, { data: { user: ALICE } }], [{}, { data: { user: BOB } }]],
+  ['user:alice', [{ data: { owner: ALICE } }], [{ data: { owner: BOB } }]],
+  ['owner:ALICE', [{ data: { owner: ALICE } }], [{ actor: USER }, { data: { user: ALICE } }, { data: { owner: BOB } }]],
+  ['-owner:alice', [{ data: { owner: BOB } }, {}], [{ data: { owner: ALICE } }]],
+  ['owner:alice owner:bob', [{ data: { owner: ALICE } }, { data: { owner: BOB } }], [{}]],
+  ['conversation:v1/3F_a=', [{ via: { conversation: 'v1/3F_a=' } }], [{ via: { conversation: 'v1/3f_a=' } }, {}]],
+  ['conversation:"a b"', [{ via: { conversation: 'a b' } }], [{ via: { conversation: 'a' } }]],
+  ['tool:Add_Todos', [{ via: { tool: 'add_todos' } }], [{ via: { tool: 'add_todo' } }, {}]],
+  ['-tool:add_todos', [{ via: { tool: 'find_todos' } }, {}], [{ via: { tool: 'add_todos' } }]],
+  ['tool:fetch conversation:c1', [{ via: { tool: 'fetch', conversation: 'c1' } }], [{ via: { tool: 'fetch' } }]],
   ['client:ChatGPT', [{ via: { client: 'chatgpt' } }, { data: { client: 'chatgpt' } }], [{}]],
   ['ip:203.0.113.7', [{ ip: '203.0.113.7' }], [{}, { ip: '203.0.113.70' }]],
   ['ip:2001:DB8::1', [{ ip: '2001:db8::1' }], [{}]],
@@ -86,6 +95,7 @@ test('free words are looked for in what is told, in any case; quotes keep blanks
 for (const filter of [
   ...['foo:bar', 'type:Nope', 'type:', 'user:nobody', 'client:nobody', 'actor:nobody', 'ip:x y', 'ip:example.org'],
   ...['request:1', 'since:yesterday', 'since:2026-13-01', 'since:2026-02-30', 'since:2026-11-20T25:00', 'since:1w'],
+  ...['owner:nobody', 'owner:chatgpt', 'owner:', 'conversation:', 'tool:', 'tool:add-todos', 'tool:"a b"'],
   ...['until:', 'seq:0', 'seq:x', 'seq:7..5', 'seq:..', 'seq:-1', '"half', '""', 'user:""', 'since:9999999h'],
 ])
   test(`"${filter}" is refused, in one line that says what it should be`, (t) => {
@@ -95,10 +105,13 @@ for (const filter of [
   })
 
 test('what may be recorded of a filter names nobody and nothing personal', (t) => {
-  const { canonical } = search('user:alice -ip:203.0.113.7 "buy milk" type:todoadded seq:5.. since:2h actor:operator')
+  const { canonical } = search(
+    'user:alice -ip:203.0.113.7 "buy milk" type:todoadded seq:5.. since:2h actor:operator owner:bob -tool:Fetch conversation:c1',
+  )
   t.is(
     canonical,
-    `user:${ALICE} -ip:* text:* type:TodoAdded seq:5.. since:${new Date(NOON - 2 * HOUR).toISOString()} actor:operator`,
+    `user:${ALICE} -ip:* text:* type:TodoAdded seq:5.. since:${new Date(NOON - 2 * HOUR).toISOString()} actor:operator ` +
+      `owner:${BOB} -tool:fetch conversation:c1`,
   )
 })
 
@@ -109,7 +122,8 @@ test('whatever is in a block that a search finds something in, the block is not 
     at: fc.integer({ min: -50, max: 5 }).map((hours) => NOON + hours * HOUR),
     type: fc.constantFrom('TodoAdded', 'SignedIn', 'TokenIssued'),
     actor: fc.constantFrom(...actors),
-    data: fc.constantFrom({}, { user: BOB }, { client: 'chatgpt' }),
+    data: fc.constantFrom({}, { user: BOB }, { owner: ALICE }, { client: 'chatgpt' }),
+    via: fc.constantFrom({}, { tool: 'add_todos' }, { conversation: 'a b' }, { tool: 'fetch', conversation: 'c1' }),
   })
   const words = matching.map(([filter]) => filter).filter((filter) => filter !== '')
   const filters = fc.array(fc.constantFrom(...words), { minLength: 1, maxLength: 3 }).map((few) => few.join(' '))

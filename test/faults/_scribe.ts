@@ -4,7 +4,7 @@
  * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`.
  */
 import { writevSync } from 'node:fs'
-import { addTodo, deleteTodo } from '../../src/domain/todos.ts'
+import { addTodos, deleteTodoAt, type ListLimits } from '../../src/domain/edits.ts'
 import { registerUser } from '../../src/domain/users.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Refused } from '../../src/ledger/refused.ts'
@@ -14,6 +14,7 @@ import { SYSTEM } from '../_support.ts'
 const { DIRECTORY: directory = '', MS = '1000', NAME: name = '', CLOCK = '', UNTIL = '' } = process.env
 const LANES = 6
 const YEAR = 365 * 86_400_000
+const LIMITS: ListLimits = { open: 1e9, size: 1e12, sizeOfAll: 1e12 }
 const JUMPS = [0, -3_600_000, 10 * YEAR, -10 * YEAR]
 
 /** Not `write`, which faults are injected into. */
@@ -53,13 +54,12 @@ async function lane(number: number): Promise<void> {
     const todo = `${name}-${number}-${i}`
     try {
       if (i % 7 === 6) {
-        const remove = { user: 'alice', index: 0, text: undefined }
-        say(`x ${(await ledger.transact(SYSTEM, (state) => deleteTodo(state, remove))).id}`)
+        const remove = { owner: 'alice', index: 0, text: undefined, limits: LIMITS }
+        say(`x ${(await ledger.transact(SYSTEM, (state, now) => deleteTodoAt(state, remove, now))).id}`)
       } else {
         say(`? ${todo}`)
-        await ledger.transact(SYSTEM, (state) =>
-          addTodo(state, { user: 'alice', todo, text, most: { open: 1e9, size: 1e12, sizeOfAll: 1e12 } }),
-        )
+        const items = [{ id: todo, text, notes: null, due: null, priority: null }]
+        await ledger.transact(SYSTEM, (state, now) => addTodos(state, { owner: 'alice', items, limits: LIMITS }, now))
         say(`+ ${todo}`)
         acknowledged()
       }

@@ -43,7 +43,7 @@ test("1. the guide's request with an empty scope: sign-in page, then everything 
   const signUp = await visitor.signUp(person('alice'), formWith(page.text, 'identifier')!.values.return_to)
   t.is(signUp.status, 303)
   const consent = await visitor.get(signUp.headers.get('location')!)
-  t.true(consent.text.includes('see your to-dos') && consent.text.includes('add to-dos and delete them'))
+  t.true(consent.text.includes('see your to-dos') && consent.text.includes('add, change and delete to-dos'))
   const answer = await visitor.submit(consent, 'decision', { decision: 'allow' })
   const { code, ...rest } = answered(t, answer, CALLBACK)
   t.deepEqual(rest, { state: 'xyz123', iss: url })

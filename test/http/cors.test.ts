@@ -65,7 +65,7 @@ test('the two origins of ChatGPT may read the documents and the API, and no othe
 test('a preflight is answered to the two origins, also when it asks for a private network', async (t) => {
   const { url } = await startWorld(t)
   for (const origin of ['https://chat.openai.com', 'https://chatgpt.com'])
-    for (const path of [...PUBLIC, '/todos/me', '/todos/me/items', '/todos/me/items/x', '/todos/me/items/batch']) {
+    for (const path of [...PUBLIC, '/todos/me', '/todos/me/items', '/todos/me/items/x', '/todos/me/batch']) {
       const asked = {
         origin,
         'access-control-request-method': 'PATCH',

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { LIMITS, type LimitSettings } from '../../src/service/limits.ts'
 import type { World } from '../_support.ts'
-import { type Ask, begin, ITEMS } from './_items.ts'
+import { type Ask, BATCH, begin, ITEMS } from './_items.ts'
 
 /** `LIMIT_WRITE` as it is by default, and the part of it that is used up here. */
 const [A_DAY, MOST] = [10_000, 400]
@@ -56,12 +56,8 @@ const ways: { readonly [way: string]: Spend } = {
   },
   'batches that are deleted, taken back and deleted': async (ask) => {
     const items = Array.from({ length: 25 }, () => ({ todo: '\u0001'.repeat(57) }))
-    const ids = (await ask('POST', `${ITEMS}/batch`, { action: 'add', items })).json.items.map(
-      (one: { id: string }) => one.id,
-    )
-    await untilLimited((i) =>
-      ask('POST', `${ITEMS}/batch`, { action: i % 2 ? 'undelete' : 'delete', ids }, i % 3 ? {} : key(i)),
-    )
+    const ids = (await ask('POST', BATCH, { action: 'add', items })).json.items.map((one: { id: string }) => one.id)
+    await untilLimited((i) => ask('POST', BATCH, { action: i % 2 ? 'undelete' : 'delete', ids }, i % 3 ? {} : key(i)))
   },
   'short ones that push others out of what can be undone': async (ask) => {
     await untilLimited(async () => {

@@ -3,7 +3,17 @@ import test, { type ExecutionContext } from 'ava'
 import { registerClient } from '../../src/domain/clients.ts'
 import { revokeUser } from '../../src/domain/users.ts'
 import { LIMITS, type LimitName, type LimitSettings, Limits, networkOf } from '../../src/service/limits.ts'
-import { type Answer, ClientSide, OTHER, person, SYSTEM, startWorld, type Tokens, Visitor } from '../_support.ts'
+import {
+  type Answer,
+  ClientSide,
+  formWith,
+  OTHER,
+  person,
+  SYSTEM,
+  startWorld,
+  type Tokens,
+  Visitor,
+} from '../_support.ts'
 import { send } from './_wire.ts'
 
 const PLENTY = { most: 1_000_000, windowMs: 3_600_000 }
@@ -148,6 +158,20 @@ test('refreshes: so many of one app for one user; others go on, and what was sto
   t.is((await chatgpt.refresh(alice.refresh_token)).json.error, 'invalid_grant', 'a replay is not held up')
   t.deepEqual(await world.news(), ['TokenReplayed'])
   t.is((await chatgpt.refresh(refresh)).json.error, 'invalid_grant')
+})
+
+test('one account: past its limit the form for a new key comes again, with what was typed and how long to wait', async (t) => {
+  const world = await begin(t, { account: 1 }, { authMode: 'user_http' })
+  const alice = new Visitor(world.url)
+  await alice.signUp(person('alice'))
+  const page = await alice.get('/account/keys')
+  t.is((await alice.submit(page, 'label', { label: 'one' })).status, 200)
+  await world.news()
+  const limited = await alice.submit(page, 'label', { label: 'two & three' })
+  assertLimited(t, limited, 'account')
+  t.regex(limited.text, /role="alert"[^>]*>Too many tries\. Try again in \d+ minutes\.</)
+  t.is(formWith(limited.text, 'label')!.values.label, 'two & three')
+  t.deepEqual(await world.news(), [])
 })
 
 test('one account: so many sign-ins, however right they are; that is no reason to count them as wrong ones', async (t) => {

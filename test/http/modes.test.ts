@@ -8,10 +8,10 @@ import type { Event } from '../../src/domain/domain.ts'
 import { issueKey, revokeKey } from '../../src/domain/keys.ts'
 import { rotateService, settleService } from '../../src/domain/service.ts'
 import type { Decision } from '../../src/domain/shape.ts'
-import { restoreUser, revokeUser } from '../../src/domain/users.ts'
-import { addUser } from '../../src/http/people.ts'
+import { findUser, restoreUser, revokeUser } from '../../src/domain/users.ts'
 import { AUTH_MODES, type AuthMode } from '../../src/service/policy.ts'
 import { digest } from '../../src/service/secrets.ts'
+import { Users } from '../../src/service/users.ts'
 import { ClientSide, formWith, person, SYSTEM, startWorld, Visitor, type World } from '../_support.ts'
 import { holdWrites, settleTraffic } from './_elsewhere.ts'
 import { whileReadOnly } from './_wire.ts'
@@ -23,7 +23,7 @@ const SERVICE = 'dbs_a-service-token-0123456789abcdef'
 async function begin(t: ExecutionContext, authMode: AuthMode) {
   const world = await startWorld(t, { authMode })
   for (const name of ['alice', 'bob'])
-    await addUser(world.ledger, SYSTEM, { ...person(name), email: undefined, admin: false })
+    await new Users(world.ledger).add(SYSTEM, { ...person(name), email: undefined, admin: false })
   await world.news()
   const side = new ClientSide(world.url)
   const api = (bearer: string | undefined, method: string, name: string, body?: object) =>
@@ -33,7 +33,12 @@ async function begin(t: ExecutionContext, authMode: AuthMode) {
 
 const giveKey = ({ ledger }: World, username = 'alice', secret = KEY) =>
   ledger.transact(SYSTEM, (state) =>
-    issueKey(state, { key: `key-of-${username}`, username, digest: digest(secret), label: 'at work' }),
+    issueKey(state, {
+      key: `key-of-${username}`,
+      user: findUser(state, username)!.id,
+      digest: digest(secret),
+      label: 'at work',
+    }),
   )
 const giveServiceToken = ({ ledger }: World, token = SERVICE) =>
   ledger.transact(SYSTEM, (state) => rotateService(state, { token, digest: digest(token) }))
@@ -105,6 +110,26 @@ test('only the mode with an authorization server has one', async (t) => {
     const canSignUp = authMode === 'oauth' || authMode === 'user_http'
     t.is((await fetch(`${url}/signup`)).status, canSignUp ? 200 : 403, authMode)
     t.is((await fetch(`${url}/login`)).status, 200, authMode)
+  }
+})
+
+test('where lists have no users, pages say what the mode is, and offer nobody an account', async (t) => {
+  for (const [authMode, who] of [
+    ['none', 'Whoever reaches this Daybook'],
+    ['service_http', 'Whoever has the service token'],
+  ] as const) {
+    const { world } = await begin(t, authMode)
+    await new Users(world.ledger).add(SYSTEM, { username: 'boss', password: 'correct horse', admin: true })
+    const visitor = new Visitor(world.url)
+    const home = (await visitor.get('/')).text
+    t.true(home.includes('Nobody needs an account here') && home.includes(who), authMode)
+    t.false(home.includes('/signup') || home.includes('class="button'), authMode)
+    const login = (await visitor.get('/login')).text
+    t.true(login.includes('for operators') && !login.includes('/signup') && !login.includes('for one'), authMode)
+    t.is((await visitor.signIn({ username: 'boss', email: '', password: 'correct horse' })).status, 303)
+    const signedIn = (await visitor.get('/')).text
+    t.true(signedIn.includes('Signed in as <strong>boss</strong>') && signedIn.includes(who), authMode)
+    t.false(signedIn.includes('Your to-dos'), authMode)
   }
 })
 

@@ -75,6 +75,22 @@ test('38. a public client redeems with its verifier and no secret, and only so',
   t.deepEqual(await world.news(), ['TokenIssued', 'TokenRefreshed', 'TokenRefreshed', 'TokenReplayed'])
 })
 
+test('39. a used code of a public app shown again ends what it gave only when its verifier comes with it', async (t) => {
+  const { world, side, alice } = await begin(t)
+  const code = await side.codeFor(alice, PKCE)
+  const { json: tokens } = await side.exchange(code, { code_verifier: VERIFIER })
+  await world.news()
+  for (const code_verifier of [undefined, 'w'.repeat(43), VERIFIER.slice(1)]) {
+    const { status, json } = await side.exchange(code, { code_verifier })
+    t.deepEqual([status, json.error], [400, 'invalid_grant'], code_verifier)
+  }
+  t.deepEqual(await world.news(), [])
+  t.is((await side.api(tokens.access_token, 'GET', '/todos/me')).status, 200)
+  t.is((await side.exchange(code, { code_verifier: VERIFIER })).json.error, 'invalid_grant')
+  t.deepEqual(await world.news(), ['CodeReplayed'])
+  t.is((await side.api(tokens.access_token, 'GET', '/todos/me')).status, 401)
+})
+
 const isQuestion = (text: string): boolean => formWith(text, 'decision') !== undefined
 
 test('whoever has said yes to a confidential client is not asked the same again; a public one asks each time', async (t) => {

@@ -49,7 +49,7 @@ test(`${ROUNDS} rounds of one idempotency key at once: done once, answered alike
 test(`${ROUNDS} rounds of two movers at once: nothing is lost, and the order is that of the events`, async (t) => {
   const { world, api } = await connected(t)
   const items = Array.from({ length: 9 }, (_, i) => ({ todo: `t${i}` }))
-  const { json } = await api('POST', '/todos/me/items/batch', { action: 'add', items })
+  const { json } = await api('POST', '/todos/me/batch', { action: 'add', items })
   const ids: string[] = json.items.map(({ id }: { id: string }) => id)
   for (let round = 0; round < ROUNDS; round++) {
     const [a, b, c] = [ids[round % 9]!, ids[(round * 5 + 1) % 9]!, ids[(round * 7 + 3) % 9]!]
@@ -128,7 +128,7 @@ test(`${ROUNDS} rounds of an API key revoked while it writes: nothing after the 
   t.truthy(await world.ledger.read((state) => findUser(state, 'alice')))
   for (let round = 0; round < ROUNDS; round++) {
     const [key, secret] = [`k${round}`, `dbk_${'k'.repeat(40)}${round}`]
-    const issue = { key, username: 'alice', digest: digest(secret), label: 'race' }
+    const issue = { key, user: 'u1', digest: digest(secret), label: 'race' }
     await world.ledger.transact(SYSTEM, (state) => issueKey(state, issue))
     const end = () => world.ledger.transact(SYSTEM, (state) => revokeKey(state, key))
     await race(t, world, round, { api: apiOf(world, secret), list: 'me', end, ended: 'KeyRevoked' })

@@ -2,7 +2,8 @@
 import test, { type ExecutionContext } from 'ava'
 import { restoreUser, revokeUser } from '../../src/domain/users.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
-import { digest } from '../../src/service/secrets.ts'
+import { newKey } from '../../src/ledger/vault.ts'
+import { digest, newRefreshToken } from '../../src/service/secrets.ts'
 import { newHome, serve } from '../_serve.ts'
 import {
   assertBookHolds,
@@ -291,6 +292,76 @@ test('41, 42. the grace goes on, and ends, after the book was reopened', async (
   await after.works(second, sibling)
   await after.refused(await after.chatgpt.refresh(first.refresh_token), 'invalid_grant', ['TokenReplayed'])
   await after.isDead(first, second, sibling)
+})
+
+test('41. siblings that lost are refused whenever they are shown, and never hurt the lineage', async (t) => {
+  const { chatgpt, connect, clock, ledger, news, refused, refreshed, works } = await begin(t)
+  const first = await connect()
+  const siblings = [await refreshed(first.refresh_token), await refreshed(first.refresh_token)] as const
+  let lineage = await refreshed(siblings[0].refresh_token)
+  let isNews = true
+  for (const days of [0, 1, 28, 28, 28]) {
+    clock.pass(days * DAY)
+    await ledger.sweep()
+    await news()
+    lineage = await refreshed(lineage.refresh_token)
+    for (const _ of [1, 2]) {
+      const events = isNews ? ['TokenRefused'] : []
+      await refused(await chatgpt.refresh(siblings[1].refresh_token), 'invalid_grant', events, `${days} days later`)
+      isNews = false
+    }
+    await works(lineage)
+  }
+})
+
+test('42. a token from before 200 refreshes, also after the book was reopened: the whole family dies', async (t) => {
+  const world = await begin(t)
+  const lines: Tokens[][] = []
+  for (const _ of [0, 1]) {
+    const first = await world.connect()
+    let last = first
+    for (let i = 0; i < 200; i++) last = (await world.chatgpt.refresh(last.refresh_token)).json
+    lines.push([first, last])
+  }
+  await world.news()
+  const [now, later] = lines as [Tokens[], Tokens[]]
+  await world.works(now[1]!, later[1]!)
+  await world.refused(await world.chatgpt.refresh(now[0]!.refresh_token), 'invalid_grant', ['TokenReplayed'])
+  await world.isDead(...now)
+  const after = looksAt(t, await reopen(t, world))
+  await after.works(later[1]!)
+  await after.refused(await after.chatgpt.refresh(later[0]!.refresh_token), 'invalid_grant', ['TokenReplayed'])
+  await after.isDead(...later)
+})
+
+test('45. a token that Daybook did not make is unknown, whatever connection it names, and ends nothing', async (t) => {
+  const { chatgpt, connect, refused, refreshed, works } = await begin(t)
+  const [first, another] = [await connect(), await connect()]
+  const second = await refreshed(first.refresh_token)
+  const third = await refreshed(second.refresh_token)
+  const made = newRefreshToken(newKey(), first.refresh_token.slice(4, 30))
+  const spliced = another.refresh_token.slice(0, 30) + first.refresh_token.slice(30)
+  const letters = [...first.refresh_token].map((letter, i, all) =>
+    all.with(i, letter === 'A' ? 'B' : letter === '4' ? '5' : 'A').join(''),
+  )
+  for (const forged of [made, spliced, ...letters])
+    await refused(await chatgpt.refresh(forged), 'invalid_grant', [], forged)
+  await works(first, second, third, await refreshed(third.refresh_token), await refreshed(another.refresh_token))
+})
+
+test('41. a token exchanged a hundred times in its grace: 429, and its successors go on', async (t) => {
+  const { chatgpt, connect, news, refreshed, works } = await begin(t)
+  const first = await connect()
+  const answers = await Promise.all(Array.from({ length: 105 }, () => chatgpt.refresh(first.refresh_token)))
+  const given = answers.filter(({ status }) => status === 200)
+  const refused = answers.filter(({ status }) => status === 429)
+  t.deepEqual([given.length, refused.length], [100, 5])
+  for (const { json } of refused) {
+    t.is(json.error, 'temporarily_unavailable')
+    t.regex(json.error_description, /given for it/)
+  }
+  t.deepEqual(await news(), Array(100).fill('TokenRefreshed'))
+  await works(first, given[0]!.json, await refreshed(given[50]!.json.refresh_token))
 })
 
 test('43. 20 refreshes in parallel: no 5xx, every access token given works, afterwards one lineage', async (t) => {

@@ -6,8 +6,8 @@ import pino from 'pino'
 import { told } from '../../src/domain/told.ts'
 import { createApp } from '../../src/http/app.ts'
 import { proxyList } from '../../src/http/origin.ts'
-import { addUser } from '../../src/http/people.ts'
 import type { Settings } from '../../src/http/settings.ts'
+import { Users } from '../../src/service/users.ts'
 import { ClientSide, OTHER, person, SYSTEM, settings, startWorld, Visitor, type World } from '../_support.ts'
 import { send } from './_wire.ts'
 
@@ -201,7 +201,7 @@ test('the first page is no longer for long texts', async (t) => {
 
 test('93. another site cannot make an operator’s browser look, export, and leave events of it', async (t) => {
   const { url, ledger, news } = await startWorld(t)
-  await addUser(ledger, SYSTEM, { ...person('boss'), admin: true })
+  await new Users(ledger).add(SYSTEM, { ...person('boss'), admin: true })
   const boss = new Visitor(url)
   await boss.signIn(person('boss'))
   const cookie = [...boss.cookies].map(([name, value]) => `${name}=${value}`).join('; ')

@@ -88,7 +88,7 @@ test('26. a JSON exchange gives a pair of tokens, recorded once', async (t) => {
   t.is(status, 200)
   t.deepEqual(Object.keys(json), ['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope'])
   t.regex(json.access_token, /^dba_[\w-]{43}$/)
-  t.regex(json.refresh_token, /^dbr_[\w-]{43}$/)
+  t.regex(json.refresh_token, /^dbr_[0-7][\dA-HJKMNP-TV-Z]{25}[\w-]{56}$/)
   t.like(json, { token_type: 'bearer', expires_in: 3600, scope: 'todos:read todos:write' })
   t.is(headers.get('content-type'), 'application/json; charset=utf-8')
   t.is(headers.get('cache-control'), 'no-store')

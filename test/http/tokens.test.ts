@@ -65,6 +65,25 @@ test('48. one that was exchanged already ends all that came of it', async (t) =>
   t.is((await chatgpt.refresh(next.refresh_token)).json.error, 'invalid_grant')
 })
 
+test('48. one from many refreshes ago ends its connection; another app’s, or a forged one, ends nothing', async (t) => {
+  const { world, chatgpt, tokens, others, revoke, works } = await begin(t)
+  let last = tokens
+  for (let i = 0; i < 5; i++) last = (await chatgpt.refresh(last.refresh_token)).json
+  await world.news()
+  const old = tokens.refresh_token
+  const forged = [
+    `${old.slice(0, -1)}${old.endsWith('A') ? 'B' : 'A'}`,
+    others.refresh_token.slice(0, 60) + old.slice(60),
+  ]
+  for (const token of [...forged, others.refresh_token]) t.is((await revoke({ token })).status, 200)
+  t.is((await revoke({ token: old, client_id: OTHER.id, client_secret: OTHER.secret })).status, 200)
+  t.deepEqual(await world.news(), [])
+  t.is((await revoke({ token: old })).status, 200)
+  t.deepEqual(await world.news(), ['TokenRevoked'])
+  t.false(await works(last.access_token))
+  t.true(await works(others.access_token))
+})
+
 test('49. an access token given back, whatever the hint says: 200, it alone is dead', async (t) => {
   const { world, chatgpt, tokens, revoke, works } = await begin(t)
   let { access_token: access, refresh_token: refresh } = tokens

@@ -4,10 +4,10 @@ import { registerClient } from '../../src/domain/clients.ts'
 import { issueKey } from '../../src/domain/keys.ts'
 import { rotateService } from '../../src/domain/service.ts'
 import { clientAddress, proxyList } from '../../src/http/origin.ts'
-import { addUser } from '../../src/http/people.ts'
 import { LIMITS, type LimitName, type LimitSettings } from '../../src/service/limits.ts'
 import type { AuthMode } from '../../src/service/policy.ts'
 import { digest } from '../../src/service/secrets.ts'
+import { Users } from '../../src/service/users.ts'
 import { ClientSide, formWith, OTHER, person, SYSTEM, startWorld, Visitor, type World } from '../_support.ts'
 import { send } from './_wire.ts'
 
@@ -159,10 +159,10 @@ const callers: { readonly [M in AuthMode]: (world: World) => Promise<Call[]> } =
   },
   async user_http({ ledger }) {
     for (const name of ['alice', 'bob']) {
-      await addUser(ledger, SYSTEM, { ...person(name), admin: false })
+      const user = await new Users(ledger).add(SYSTEM, { ...person(name), admin: false })
       for (const n of [1, 2])
         await ledger.transact(SYSTEM, (state) =>
-          issueKey(state, { key: `${name}${n}`, username: name, digest: digest(`dbk_${name}${n}`), label: 'x' }),
+          issueKey(state, { key: `${name}${n}`, user, digest: digest(`dbk_${name}${n}`), label: 'x' }),
         )
     }
     return [

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { ExecutionContext } from 'ava'
 import { Level } from 'level'
-import { addTodo, openTodos } from '../../src/domain/todos.ts'
+import { addTodos, deleteTodoAt, type ListLimits } from '../../src/domain/edits.ts'
+import { accept } from '../../src/domain/shape.ts'
+import { type Item, openInOrder, textOf } from '../../src/domain/todos.ts'
 import { registerUser } from '../../src/domain/users.ts'
 import { type Caller, Ledger } from '../../src/ledger/ledger.ts'
 import { newKey } from '../../src/ledger/vault.ts'
@@ -54,17 +56,23 @@ export function register(ledger: Ledger, user: string, email?: string, by: Calle
   return ledger.transact(by, (state) => registerUser(state, input))
 }
 
+export const LIMITS: ListLimits = { open: 1e6, size: 1e12, sizeOfAll: 1e12 }
 let made = 0
 /** Adds a to-do; gives its index. */
-export function add(ledger: Ledger, user: string, todo: string, by: Caller = SYSTEM): Promise<number> {
-  const id = `todo-${++made}`
-  return ledger.transact(by, (state) =>
-    addTodo(state, { user, todo: id, text: todo, most: { open: 1e6, size: 1e12, sizeOfAll: 1e12 } }),
-  )
+export function add(ledger: Ledger, owner: string, text: string, by: Caller = SYSTEM): Promise<number> {
+  const items = [{ id: `todo-${++made}`, text, notes: null, due: null, priority: null }]
+  return ledger.transact(by, (state, now) => {
+    const added = addTodos(state, { owner, items, limits: LIMITS }, now)
+    return added.refusal === undefined ? accept(added.facts, added.result.index) : added
+  })
 }
 
-export const todosOf = (ledger: Ledger, user: string): Promise<string[]> =>
-  ledger.read((state) => [...openTodos(state, user)].map((todo) => todo.text))
+/** Deletes the first to-do of a list. @param text what it must say, if anything */
+export const deleteFirst = (ledger: Ledger, owner: string, text?: string, by: Caller = SYSTEM): Promise<Item> =>
+  ledger.transact(by, (state, now) => deleteTodoAt(state, { owner, index: 0, text, limits: LIMITS }, now))
+
+export const todosOf = (ledger: Ledger, owner: string): Promise<string[]> =>
+  ledger.read((state) => openInOrder(state, owner).map(([, todo]) => textOf(todo, 'text') ?? ''))
 
 export const typesOf = async (ledger: Ledger): Promise<string[]> =>
   (await Array.fromAsync(ledger.events())).map((event) => event.type)

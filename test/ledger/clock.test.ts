@@ -51,7 +51,7 @@ let made = 0
 async function refresh(ledger: Ledger, from: string): Promise<string> {
   const [access, token] = [`a-${++made}`, `r-${made}`]
   const ask = { client: 'chatgpt', scope: undefined, resource: undefined, accessTtlMs: YEAR, refreshIdleTtlMs: YEAR }
-  const input = { ...ask, from, access, refresh: token }
+  const input = { ...ask, from: { digest: from, grant: 'g1' }, access, refresh: token }
   try {
     await ledger.transact(SYSTEM, (state, now) => refreshTokens(state, input, now))
     return token

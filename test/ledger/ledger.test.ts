@@ -4,12 +4,11 @@ import type { Event } from '../../src/domain/domain.ts'
 import { redeemCode } from '../../src/domain/grants.ts'
 import { signIn } from '../../src/domain/sessions.ts'
 import { accept, type Decision, refuse } from '../../src/domain/shape.ts'
-import { deleteTodo } from '../../src/domain/todos.ts'
 import { findUser, revokeUser } from '../../src/domain/users.ts'
 import type { Caller, Ledger } from '../../src/ledger/ledger.ts'
 import { Refused } from '../../src/ledger/refused.ts'
 import { dump, SYSTEM } from '../_support.ts'
-import { add, databaseOf, register, startBook, todosOf, typesOf } from './_book.ts'
+import { add, databaseOf, deleteFirst, register, startBook, todosOf, typesOf } from './_book.ts'
 
 /** What is answered, in the order in which it is. */
 function watch(ledger: Ledger) {
@@ -43,27 +42,27 @@ test('an event stands in the book as the contract says: place, id, time, type, w
   clock.pass(1234)
   await add(ledger, 'alice', 'milk', by)
   const [event] = await Array.fromAsync(ledger.events({ from: 3 }))
-  const { id, hash, prev, sealed, ...rest } = event as typeof event & { hash: string; prev: string }
+  const { id, hash, prev, sealed, trace, ...rest } = event as typeof event & { hash: string; prev: string }
   t.deepEqual(rest as object, {
     seq: 3,
     at: '2026-11-20T12:00:01.234Z',
     type: 'TodoAdded',
     actor: by.actor,
     via: by.via,
-    data: { todo: (event!.data as { todo: string }).todo, user: 'alice' },
+    data: { todo: (event!.data as { todo: string }).todo, owner: 'alice', priority: null, fields: ['text'] },
   })
   t.regex(id, /^[0-9A-HJKMNP-TV-Z]{26}$/)
   t.is(hash, ledger.head.hash)
   const [before] = await Array.fromAsync(ledger.events({ from: 2, to: 2 }))
   t.is(prev, (before as unknown as { hash: string }).hash)
-  t.deepEqual(sealed?.open, { text: 'milk', ip: '192.0.2.7', agent: 'agent/1' })
+  t.deepEqual([sealed?.open, trace?.open], [{ text: 'milk' }, { ip: '192.0.2.7', agent: 'agent/1' }])
 })
 
 test('an event without personal text carries none', async (t) => {
   const { ledger } = await startBook(t)
   await ledger.transact(SYSTEM, (state) => revokeUser(state, 'alice'))
   const [event] = await Array.fromAsync(ledger.events({ from: 3 }))
-  t.false('sealed' in event!)
+  t.deepEqual(['sealed' in event!, 'trace' in event!], [false, false])
 })
 
 test('85. many requests of one turn share one batch, are all recorded, and each is told its own result', async (t) => {
@@ -103,11 +102,11 @@ test('79. a read that meets rows that are not on disk waits for them; one that d
     ['nobody’s account', (l) => l.read((state) => findUser(state, 'nobody')), 'before'],
     ['nothing', (l) => l.read(() => 1), 'before'],
     ['her list', (l) => todosOf(l, 'alice'), 'after'],
-    ['how long it is', (l) => l.read(({ todos }) => todos.countBy('user', 'alice')), 'after'],
+    ['how long it is', (l) => l.read(({ todos }) => todos.countBy('owner', 'alice')), 'after'],
     ['all lists', (l) => l.read(({ todos }) => [...todos.entries()].length), 'after'],
     [
       'both lists',
-      (l) => l.read(({ todos }) => todos.countBy('user', 'alice') + todos.countBy('user', 'bob')),
+      (l) => l.read(({ todos }) => todos.countBy('owner', 'alice') + todos.countBy('owner', 'bob')),
       'after',
     ],
   ]
@@ -175,7 +174,7 @@ test('an answer that changes nothing waits for what it has seen, and writes noth
   const { ledger } = await startBook(t)
   const { order, note } = watch(ledger)
   const writing = note('add', add(ledger, 'alice', 'milk'))
-  const nothing = ledger.transact(SYSTEM, ({ todos }) => accept([], todos.countBy('user', 'alice')))
+  const nothing = ledger.transact(SYSTEM, ({ todos }) => accept([], todos.countBy('owner', 'alice')))
   t.is(await note('count', nothing), 1)
   await writing
   t.deepEqual(order, ['add at 3', 'count at 3'])
@@ -183,7 +182,7 @@ test('an answer that changes nothing waits for what it has seen, and writes noth
 
 test('85. deciding and recording are one turn: of many who want the same thing one gets it', async (t) => {
   const { ledger } = await startBook(t)
-  const take = () => ledger.transact(SYSTEM, (state) => deleteTodo(state, { user: 'alice', index: 0, text: 'one' }))
+  const take = () => deleteFirst(ledger, 'alice', 'one')
   await add(ledger, 'alice', 'one')
   const results = await Promise.allSettled(Array.from({ length: 50 }, take))
   t.is(results.filter(({ status }) => status === 'fulfilled').length, 1)
@@ -280,8 +279,8 @@ test('a key that goes with the last fact about its user seals that fact before i
   await ledger.transact(by, () => accept(facts, undefined, { 'key/alice': undefined }))
   const last = (await Array.fromAsync(ledger.events())).at(-1)!
   t.is(last.type, 'UserRevoked')
-  t.truthy(last.sealed)
-  t.is(last.sealed?.open, undefined, 'nobody can open it any more')
+  t.truthy(last.trace)
+  t.is(last.trace?.open, undefined, 'nobody can open it any more')
 })
 
 test('what follows from a fact breaks half-way: nothing of it is kept, who waited is told, the book goes on', async (t) => {

@@ -241,14 +241,14 @@ const setFormat = (folder: string, format: string | undefined): Promise<void> =>
   withDatabase(folder, (db) => (format === undefined ? db.del('meta/format') : db.put('meta/format', format)))
 
 test('a book of another format is refused, told which, and nothing in it is changed', async (t) => {
-  for (const format of ['2', '4', '', '3 ', '03']) {
+  for (const format of ['3', '5', '', '4 ', '04']) {
     const folder = await closedBook(t)
     await setFormat(folder, format)
     const [database, head] = [await databaseOf(folder), readFileSync(join(folder, 'head'), 'utf8')]
-    await refusedWith(t, folder, new RegExp(`has format ${format}[;,] .*reads format 3. Nothing was changed`))
+    await refusedWith(t, folder, new RegExp(`has format ${format}[;,] .*reads format 4. Nothing was changed`))
     t.deepEqual(await databaseOf(folder), database)
     t.is(readFileSync(join(folder, 'head'), 'utf8'), head)
-    await setFormat(folder, '3')
+    await setFormat(folder, '4')
     await (await open(folder)).close()
   }
 })

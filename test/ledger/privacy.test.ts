@@ -4,12 +4,11 @@ import { join } from 'node:path'
 import test from 'ava'
 import { requestConsent } from '../../src/domain/consents.ts'
 import { signIn } from '../../src/domain/sessions.ts'
-import { deleteTodo } from '../../src/domain/todos.ts'
 import { registerUser } from '../../src/domain/users.ts'
 import type { Caller } from '../../src/ledger/ledger.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { ClientSide, person, startWorld, Visitor } from '../_support.ts'
-import { add, databaseOf, filesIn, register, startBook } from './_book.ts'
+import { add, databaseOf, deleteFirst, filesIn, register, startBook } from './_book.ts'
 
 /** Where a file, or a member of the book, holds any of these, as text or in base64. */
 function found(files: { [path: string]: string }, words: readonly string[]): string[] {
@@ -33,8 +32,7 @@ test('91. name, e-mail, address, browser, to-dos and state stand nowhere in clea
   const names = { user: 'u2', username: 'zebrafish', email: 'quagga@meadow.example', admin: false }
   await ledger.transact(BY, (state) => registerUser(state, { ...names, passwordHash: 'hash', key: newKey() }))
   for (let i = 0; i < 50; i++) await add(ledger, 'u1', `xylophone ${i}`, BY)
-  for (let i = 0; i < 30; i++)
-    await ledger.transact(BY, (state) => deleteTodo(state, { user: 'u1', index: 0, text: undefined }))
+  for (let i = 0; i < 30; i++) await deleteFirst(ledger, 'u1', undefined, BY)
   const session = {
     user: 'u1',
     passwordRight: true,
@@ -60,7 +58,9 @@ test('91. name, e-mail, address, browser, to-dos and state stand nowhere in clea
   const request = { request: 'r1', user: 'u1', session: 's1', asked, state: 'state-of-mind', ttlMs: 1 }
   await ledger.transact(BY, (state, now) => requestConsent(state, request, now))
 
-  const opened = (await Array.fromAsync(ledger.events())).map(({ sealed }) => JSON.stringify(sealed?.open ?? {}))
+  const opened = (await Array.fromAsync(ledger.events())).map(({ sealed, trace }) =>
+    JSON.stringify([sealed?.open, trace?.open]),
+  )
   t.is(found({ 'what was sealed': opened.join() }, PERSONAL).length, PERSONAL.length, 'all of it is in the book')
   // LevelDB packs what it reads back at a start; before that, the log is as it was written.
   for (const _ of ['as written', 'packed once', 'packed twice']) {

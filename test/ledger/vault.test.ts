@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import test from 'ava'
 import fc from 'fast-check'
-import { NOBODY, newKey, type SealedBlob, SealedText, Vault } from '../../src/ledger/vault.ts'
+import { NOBODY, newKey, type Place, type SealedBlob, SealedText, Vault } from '../../src/ledger/vault.ts'
 
 /** A vault with keys for alice, bob and nobody. */
 function vaultOf(...owners: string[]): Vault {
@@ -10,7 +10,7 @@ function vaultOf(...owners: string[]): Vault {
   for (const owner of owners) vault.put(`key/${owner}`, newKey())
   return vault
 }
-const AT = { seq: 7, type: 'TodoAdded', owner: 'alice' }
+const AT: Place = { id: '01M7XS1T9Y6PRHHPSARHY9STKA', member: 'sealed', owner: 'alice' }
 const TEXT = { text: 'buy milk “today”', ip: '192.0.2.1' }
 const sealed = (vault: Vault, text: object = TEXT, at = AT): SealedBlob => ({ ...at, blob: vault.seal(text, at) })
 
@@ -37,27 +37,23 @@ test('a blob shows nothing of its text, and is never the same twice', (t) => {
   }
 })
 
-test('a blob does not open with another key, at another place, or as another type', (t) => {
+test('a blob does not open with another key, in another event, or as the other member', (t) => {
   const vault = vaultOf('alice', 'bob', NOBODY)
   const blob = sealed(vault)
   const moved: Partial<SealedBlob>[] = [
     { owner: 'bob' },
     { owner: NOBODY },
-    { seq: 8 },
-    { seq: 0 },
-    { seq: 70 },
-    { type: 'TodoDeleted' },
-    { type: '' },
-    { type: 'TodoAdded ' },
-    { seq: 77, type: 'odoAdded' },
+    { id: '01M7XS1T9Y6PRHHPSARHY9STKB' },
+    { id: AT.id.toLowerCase() },
+    { id: AT.id.slice(1) },
+    { id: `${AT.id}:sealed` },
+    { id: '' },
+    { member: 'trace' },
   ]
   for (const to of moved) t.throws(() => vault.unseal({ ...blob, ...to }), undefined, JSON.stringify(to))
-  const early = { ...AT, seq: 71, type: 'X' }
-  t.throws(
-    () => vault.unseal({ ...sealed(vault, TEXT, early), seq: 7, type: '1X' }),
-    undefined,
-    'place and type run together',
-  )
+  const trace = sealed(vault, TEXT, { ...AT, member: 'trace' })
+  t.throws(() => vault.unseal({ ...trace, member: 'sealed' }))
+  t.deepEqual(vault.unseal(trace), TEXT)
   const elsewhere = vaultOf('alice')
   t.throws(() => elsewhere.unseal(blob))
   t.deepEqual(vault.unseal(blob), TEXT)
@@ -99,13 +95,22 @@ test('erasing a key closes also what was open already, for good', (t) => {
   t.deepEqual([hers.open, his.open], [undefined, TEXT])
 })
 
+test('what sealed text takes is known without its key', (t) => {
+  const vault = vaultOf('alice')
+  const text = new SealedText(vault, sealed(vault))
+  const bytes = 12 + Buffer.byteLength(JSON.stringify(TEXT)) + 16
+  t.is(text.size, Math.ceil((bytes * 4) / 3))
+  vault.keep('key/alice', undefined)
+  t.is(text.size, Math.ceil((bytes * 4) / 3))
+})
+
 test('sealed text is carried as its blob, never as what it says', (t) => {
   const vault = vaultOf('alice')
   const blob = sealed(vault)
   const text = new SealedText(vault, blob)
   t.deepEqual(text.open, TEXT)
   t.deepEqual(JSON.parse(JSON.stringify({ sealed: text })), { sealed: blob })
-  t.deepEqual(Object.keys(blob), ['seq', 'type', 'owner', 'blob'])
+  t.deepEqual(Object.keys(blob), ['id', 'member', 'owner', 'blob'])
 })
 
 test('what is kept is what is written with it', (t) => {

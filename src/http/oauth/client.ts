@@ -1,9 +1,7 @@
 /** Who is speaking to the token endpoint and its neighbours: client authentication (RFC 6749 §2.3). */
 import type { Context } from 'koa'
-import { type Client, clientByClientId, isPublic } from '../../domain/clients.ts'
 import { Refused } from '../../ledger/refused.ts'
-import { addressOf, type Caller, clientCaller } from '../../service/caller.ts'
-import { digest, matchesDigest, newSecret } from '../../service/secrets.ts'
+import type { ClientCaller, Credentials } from '../../service/access.ts'
 import { provenance } from '../origin.ts'
 import { isRepeated } from '../parse.ts'
 import type { Deps } from '../settings.ts'
@@ -17,19 +15,15 @@ export function required(parameters: Parameters, name: string): string {
   return value
 }
 
-export const byClient = (ctx: Context, client: Client): Caller => clientCaller(provenance(ctx), client)
-
-/** What is compared for a client that is not there: as slow, never right. */
-const NO_SECRET = digest(newSecret('dbs'))
-
 /**
  * RFC 6749 §2.3.1: the client by Basic header or by body, never both; a public one by its `client_id` alone (§3.2.1).
- * Wrong id and wrong secret look the same.
  * @throws {Refused} `client_unauthenticated`, `request_malformed`, `rate_limited`
  */
-export async function authenticateClient(ctx: Context, deps: Deps, parameters: Parameters): Promise<Client> {
-  const { limits } = deps.services
-  const from = provenance(ctx)
+export async function authenticateClient(
+  ctx: Context,
+  { services }: Deps,
+  parameters: Parameters,
+): Promise<ClientCaller> {
   if (isRepeated(ctx, 'authorization')) throw new Refused('request_malformed', 'Authorization is given more than once.')
   const basic = basicReadings(ctx.get('authorization'))
   if (basic !== undefined && parameters.has('client_secret')) {
@@ -41,35 +35,7 @@ export async function authenticateClient(ctx: Context, deps: Deps, parameters: P
   const asNamed = readings.filter(({ id }) => named === undefined || id === named)
   if (readings.length > 0 && asNamed.length === 0)
     throw new Refused('request_malformed', 'client_id differs from the one in the Authorization header.')
-  const client = await rightOne(deps, asNamed)
-  if (client === undefined) {
-    // Who is right is let through all the same: they may share the address with whoever is not.
-    limits.take(from.meter, 'failed', addressOf(from))
-    throw new Refused('client_unauthenticated')
-  }
-  // Anybody can be a public client, and must not keep the others from it.
-  limits.take(from.meter, 'token', isPublic(client) ? `${client.id} ${addressOf(from)}` : client.id)
-  return client
-}
-
-/** As `authenticateClient`, for what a client without a secret may not do. @throws {Refused} `client_unauthenticated` */
-export async function authenticateConfidential(ctx: Context, deps: Deps, parameters: Parameters): Promise<Client> {
-  const client = await authenticateClient(ctx, deps, parameters)
-  if (isPublic(client)) throw new Refused('client_unauthenticated')
-  return client
-}
-
-type Credentials = { readonly id: string; readonly secret: string }
-
-/** The client whose credentials these are. All of them are compared, so that the time does not tell which was right. */
-async function rightOne({ ledger }: Deps, readings: readonly Credentials[]): Promise<Client | undefined> {
-  const clients = await ledger.read((state) => readings.map(({ id }) => clientByClientId(state, id)))
-  const right = readings.map(({ secret }, i) => {
-    const client = clients[i]
-    const isRight = matchesDigest(secret, client?.secret ?? NO_SECRET)
-    return client !== undefined && (isPublic(client) ? secret === '' : isRight)
-  })
-  return clients.find((_, i) => right[i])
+  return services.access.authenticate(provenance(ctx), asNamed)
 }
 
 /**

@@ -1,19 +1,16 @@
 /** The introspection endpoint: whether a token of a client could be used now, and for what (RFC 7662). */
 import Router from '@koa/router'
-import { introspect } from '../../domain/bearers.ts'
-import { digest } from '../../service/secrets.ts'
 import { tokenParameters } from '../parse.ts'
 import type { Deps } from '../settings.ts'
-import { authenticateConfidential, required } from './client.ts'
+import { authenticateClient, required } from './client.ts'
 
 export function introspectRoutes(deps: Deps): Router {
-  const { ledger, settings } = deps
+  const { services, settings } = deps
   const router = new Router({ sensitive: true, strict: true })
   router.post('/auth/introspect', async (ctx) => {
     const parameters = tokenParameters(ctx)
-    const client = await authenticateConfidential(ctx, deps, parameters)
-    const asked = { token: digest(required(parameters, 'token')), client: client.id }
-    const found = await ledger.read((state, now) => introspect(state, asked, now))
+    const caller = await authenticateClient(ctx, deps, parameters)
+    const found = await services.access.introspect(caller, required(parameters, 'token'))
     // RFC 7662 §2.2: of anything else the answer tells nothing, not even why.
     ctx.body =
       found === undefined
@@ -21,7 +18,7 @@ export function introspectRoutes(deps: Deps): Router {
         : {
             active: true,
             sub: found.user,
-            client_id: client.clientId,
+            client_id: caller.client.clientId,
             scope: found.scope,
             exp: Math.floor(found.expiresAt / 1000),
             iss: settings.publicUrl,

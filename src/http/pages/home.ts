@@ -1,6 +1,6 @@
 /** The first page: what this is, and who is signed in. */
-import type { AuthMode } from '../../service/policy.ts'
-import { hidden, html, type Page } from './layout.ts'
+import { type AuthMode, isForUsers } from '../../service/policy.ts'
+import { type Html, hidden, html, type Page } from './layout.ts'
 
 type Where = { readonly publicUrl: string; readonly authMode: AuthMode }
 
@@ -8,11 +8,36 @@ export const homePage = (of: Where & { readonly canSignUp: boolean }): Page => (
   title: 'Your to-dos, kept by ChatGPT',
   body: html`<h1>Your to-dos, kept by ChatGPT</h1>
     <p class="lead">Tell ChatGPT what you have to do. It writes it down here, on a machine you trust.</p>
-    <p class="buttons">
+    ${
+      isForUsers(of.authMode)
+        ? html`<p class="buttons">
       <a class="button primary" href="/login">Sign in</a>
       ${of.canSignUp ? html`<a class="button secondary" href="/signup">Create an account</a>` : ''}
-    </p>
-    ${connect(of)}`,
+    </p>`
+        : whoMay(of.authMode)
+    }
+    ${connect(of)}
+    ${isForUsers(of.authMode) ? '' : html`<p class="aside"><a href="/login">Operators sign in here</a></p>`}`,
+})
+
+/** Who can use the lists of a Daybook where nobody has an account. */
+const whoMay = (authMode: AuthMode): Html => html`<section class="facts" aria-label="Who can use it">
+      <h2>Nobody needs an account here</h2>
+      ${
+        authMode === 'none'
+          ? html`<p>Each list has a name. Whoever reaches this Daybook can read and change every list.</p>`
+          : html`<p>Each list has a name. Whoever has the service token can read and change every list.</p>`
+      }
+    </section>`
+
+/** Operators sign in although lists have no users: for the audit. They have no list of their own. */
+export const operatorHomePage = (of: SignedInHome): Page => ({
+  title: 'Signed in',
+  body: html`<h1>Signed in</h1>
+    <p class="lead">Lists are named here, so no to-dos are yours. Operators sign in to look at the audit.</p>
+    ${whoMay(of.authMode)}
+    ${connect(of)}
+    ${signOut(of)}`,
 })
 
 export type SignedInHome = Where & {
@@ -44,11 +69,16 @@ export const signedInHomePage = (of: SignedInHome): Page => ({
     }
     ${connect(of)}
     ${of.authMode === 'user_http' ? html`<p class="buttons"><a class="button secondary" href="/account/keys">Your API keys</a></p>` : ''}
-    <form method="post" action="/logout" class="aside">
-      ${hidden('form_token', of.signOutToken)}
-      Signed in as <strong>${of.username}</strong>. <button class="link" type="submit">Sign out</button>
-    </form>`,
+    ${signOut(of)}`,
 })
+
+const signOut = ({
+  username,
+  signOutToken,
+}: SignedInHome): Html => html`<form method="post" action="/logout" class="aside">
+      ${hidden('form_token', signOutToken)}
+      Signed in as <strong>${username}</strong>. <button class="link" type="submit">Sign out</button>
+    </form>`
 
 /** What to do after the import, by how ChatGPT authenticates. */
 const next: { readonly [M in AuthMode]: string } = {

@@ -1,29 +1,25 @@
 /** The page on which a user makes and revokes API keys. */
-import { field, hidden, html, type Page } from './layout.ts'
+import type { KeySummary } from '../../service/keys.ts'
+import { type FormErrors, field, formAlert, hidden, html, type Page } from './layout.ts'
 
 /** A key that was just made: shown this once. */
 export type MadeKey = { readonly label: string; readonly secret: string }
 
+export type KeyField = 'label'
+
 export type KeysPage = {
-  readonly keys: readonly {
-    readonly id: string
-    readonly label: string
-    readonly createdAt: string
-    readonly usedAt: string | null
-  }[]
+  readonly keys: readonly KeySummary[]
   readonly formToken: string
   readonly publicUrl: string
   readonly made?: MadeKey
-  readonly error?: string
+  readonly errors?: FormErrors<KeyField>
   readonly label?: string
-  readonly status?: number
 }
 
 const day = (at: string): string => at.slice(0, 10)
 
 export const keysPage = (of: KeysPage): Page => ({
   title: 'Your API keys',
-  ...(of.status === undefined ? {} : { status: of.status }),
   body: html`<h1>Your API keys</h1>
     <p class="lead">Whoever has one of these can read and change your to-dos. Make one for each program.</p>
     ${of.made === undefined ? '' : shownOnce(of.made)}
@@ -32,6 +28,7 @@ export const keysPage = (of: KeysPage): Page => ({
         ? html`<p>There is none yet.</p>`
         : html`<ul class="keys">${of.keys.map((key) => row(key, of.formToken))}</ul>`
     }
+    ${formAlert(of.errors ?? {})}
     <form method="post" action="/account/keys">
       ${hidden('form_token', of.formToken)}
       ${field({
@@ -40,7 +37,8 @@ export const keysPage = (of: KeysPage): Page => ({
         value: of.label ?? '',
         autocomplete: 'off',
         hint: 'Such as “ChatGPT at work”.',
-        error: of.error,
+        error: of.errors?.label,
+        hasFocus: of.errors?.label !== undefined,
       })}
       <button class="primary" type="submit">Make a key</button>
     </form>
@@ -57,7 +55,7 @@ const shownOnce = ({ label, secret }: MadeKey) => html`<section class="facts" ar
       <p>Copy it now: it is not shown again.</p>
     </section>`
 
-const row = ({ id, label, createdAt, usedAt }: KeysPage['keys'][number], formToken: string) => html`<li>
+const row = ({ id, label, createdAt, usedAt }: KeySummary, formToken: string) => html`<li>
         <div><strong>${label}</strong>
         <span class="hint">made ${day(createdAt)}, ${usedAt === null ? 'never used' : `last used ${day(usedAt)}`}</span></div>
         <form method="post" action="/account/keys/revoke">

@@ -1,6 +1,7 @@
 /** The one frame of every page for people. */
 import { html, raw } from 'hono/html'
 import type { Context } from 'koa'
+import { addressNotice } from './address.ts'
 
 export { html }
 export type Html = ReturnType<typeof html>
@@ -9,19 +10,19 @@ export type Page = {
   readonly title: string
   readonly body: Html
   readonly status?: number
-  /** Origins, besides our own, that a form on this page may lead to: the callback of a consent. */
-  readonly formTargets?: readonly string[]
+  /** Whether a form on this page may lead on to an app: it is part of an authorization. */
+  readonly leadsOn?: boolean
 }
 
 /** Answers with a page. Nothing of it is kept, framed, scripted, or told to the next site. */
-export async function sendPage(ctx: Context, { title, body, status = 200, formTargets = [] }: Page): Promise<void> {
+export async function sendPage(ctx: Context, { title, body, status = 200, leadsOn = false }: Page): Promise<void> {
   ctx.status = status
   ctx.type = 'text/html; charset=utf-8'
   ctx.set('Cache-Control', 'no-store')
-  ctx.set('Content-Security-Policy', contentSecurityPolicy(formTargets))
+  ctx.set('Content-Security-Policy', contentSecurityPolicy(leadsOn))
   // A window that an app opened for an authorization must find that app again; no other page has one.
-  if (formTargets.length === 0) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
-  ctx.body = String(await frame(title, body))
+  if (!leadsOn) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
+  ctx.body = String(await frame(title, body, addressNotice(ctx) ?? ''))
 }
 
 /** After a form, by GET: a reload repeats nothing (303, never 307). */
@@ -32,22 +33,25 @@ export function seeOther(ctx: Context, path: string): void {
   ctx.body = ''
 }
 
-/** `form-action` holds for redirects too in Chromium, so the way back to the client has to be in it. */
-export const contentSecurityPolicy = (formTargets: readonly string[] = []): string =>
+/**
+ * The policy of a page. Its forms lead to this origin only, but for a page that is part of an authorization: there
+ * `form-action` is left out. Chromium holds it against every redirect that follows on the form, and the callback may
+ * redirect anywhere: to another origin, to loopback, to a program's own scheme. No list could name that beforehand, and
+ * the person would be left on a page that does nothing. The forms have fixed addresses on this origin, nothing of a
+ * request stands in them as markup, and there is no script that could change them.
+ */
+export const contentSecurityPolicy = (leadsOn = false): string =>
   [
     "default-src 'none'",
     "style-src 'self'",
     "img-src 'self'",
-    `form-action ${["'self'", ...new Set(formTargets.map(sourceOf))].join(' ')}`,
+    ...(leadsOn ? [] : ["form-action 'self'"]),
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ].join('; ')
 
-/** An origin as a source expression, whose grammar has no IPv6 address (CSP3 §2.3.1): for one, its scheme must do. */
-const sourceOf = (origin: string): string => (origin.includes('[') ? new URL(origin).protocol : origin)
-
 // The header says no-referrer. Within our own origin browsers may tell: otherwise they send a form's Origin as "null".
-const frame = (title: string, body: Html): Html => html`<!doctype html>
+const frame = (title: string, body: Html, notice: Html | ''): Html => html`<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
@@ -61,11 +65,21 @@ const frame = (title: string, body: Html): Html => html`<!doctype html>
   </head>
   <body>
     <header class="brand"><a href="/"><img src="/logo.png" alt="" width="36" height="36"><span>Daybook</span></a></header>
+    ${notice}
     <main>${body}</main>
     <footer><a href="/legal">Privacy and terms</a></footer>
   </body>
 </html>
 `
+
+/** What is wrong with a form, by the field that it stands beside; `form`: with none of them. */
+export type FormErrors<Field extends string> = { readonly [F in Field | 'form']?: string }
+
+/** Says above a form that something is wrong with it, and what, where no field says it. */
+export const formAlert = (errors: FormErrors<never> & object): Html | '' =>
+  Object.keys(errors).length === 0
+    ? ''
+    : html`<p class="alert" role="alert" id="form-error">${errors.form ?? 'That did not work yet: please look at what is marked below.'}</p>`
 
 /** A field with its label, its hint, and what is wrong with it beside it. */
 export type Field = {

@@ -1,29 +1,29 @@
 /** The page to sign in. */
-import { field, type Html, hidden, html, type Page } from './layout.ts'
+import { type FormErrors, field, formAlert, type Html, hidden, html, type Page } from './layout.ts'
 
 /** Where a sign-in or sign-up leads to, and which app waits there. */
 export type Destination = {
   readonly returnTo: string
   readonly clientName?: string
-  /** The origin of the app's callback. */
-  readonly callbackOrigin?: string
 }
+
+export type SignInField = 'identifier' | 'password'
 
 export type SignInPage = Destination & {
   readonly formToken: string
   readonly identifier?: string
-  readonly error?: string
-  readonly status?: number
+  readonly errors?: FormErrors<SignInField>
   readonly canSignUp: boolean
+  /** Where lists have no users, only operators sign in. */
+  readonly isForOperators?: boolean
 }
 
 export const signInPage = (of: SignInPage): Page => ({
   title: 'Sign in',
-  status: of.status ?? 200,
-  formTargets: of.callbackOrigin === undefined ? [] : [of.callbackOrigin],
+  leadsOn: of.returnTo !== '/',
   body: html`<h1>Sign in</h1>
-    ${purpose(of)}
-    ${of.error === undefined ? '' : html`<p class="alert" role="alert" id="form-error">${of.error}</p>`}
+    ${of.isForOperators ? html`<p class="lead">for operators, to look at the audit. Nobody else needs an account here.</p>` : purpose(of)}
+    ${formAlert(of.errors ?? {})}
     <form method="post" action="/login">
       ${hidden('form_token', of.formToken)}
       ${hidden('return_to', of.returnTo)}
@@ -39,16 +39,20 @@ export const signInPage = (of: SignInPage): Page => ({
         label: 'Password',
         type: 'password',
         autocomplete: 'current-password',
+        error: of.errors?.password,
         hasFocus: (of.identifier ?? '') !== '',
       })}
       <button class="primary" type="submit">Sign in</button>
     </form>
-    ${
-      of.canSignUp
-        ? html`<p class="aside">New here? <a href="/signup?return_to=${encodeURIComponent(of.returnTo)}">Create an account</a></p>`
-        : html`<p class="aside">This Daybook takes no new accounts. Ask whoever runs it for one.</p>`
-    }`,
+    ${noAccount(of)}`,
 })
+
+const noAccount = ({ canSignUp, isForOperators, returnTo }: SignInPage): Html => {
+  if (isForOperators) return html`<p class="aside"><a href="/">What this Daybook is for</a></p>`
+  return canSignUp
+    ? html`<p class="aside">New here? <a href="/signup?return_to=${encodeURIComponent(returnTo)}">Create an account</a></p>`
+    : html`<p class="aside">This Daybook takes no new accounts. Ask its operator for one.</p>`
+}
 
 /** Why somebody is asked to sign in, when an app sent them. */
 export const purpose = ({ clientName }: Destination): Html | '' =>

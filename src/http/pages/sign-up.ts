@@ -1,32 +1,26 @@
 /** The page to create an account. */
-import { field, hidden, html, type Page } from './layout.ts'
+import { type FormErrors, field, formAlert, hidden, html, type Page } from './layout.ts'
 import { type Destination, purpose } from './sign-in.ts'
 
-/** What is wrong, by the field it stands beside; `form`: with none of them. */
-export type FieldErrors = { readonly [field in 'username' | 'email' | 'password' | 'form']?: string }
+const FIELDS = ['username', 'email', 'password'] as const
+export type SignUpField = (typeof FIELDS)[number]
 
 export type SignUpPage = Destination & {
   readonly formToken: string
   readonly username?: string
   readonly email?: string
-  readonly errors?: FieldErrors
-  readonly status?: number
+  readonly errors?: FormErrors<SignUpField>
 }
 
 export function signUpPage(of: SignUpPage): Page {
   const errors = of.errors ?? {}
-  const first = (['username', 'email', 'password'] as const).find((name) => errors[name] !== undefined) ?? 'username'
+  const first = FIELDS.find((name) => errors[name] !== undefined) ?? 'username'
   return {
     title: 'Create an account',
-    status: of.status ?? 200,
-    formTargets: of.callbackOrigin === undefined ? [] : [of.callbackOrigin],
+    leadsOn: of.returnTo !== '/',
     body: html`<h1>Create an account</h1>
     ${purpose(of)}
-    ${
-      Object.keys(errors).length === 0
-        ? ''
-        : html`<p class="alert" role="alert">${errors.form ?? 'That did not work yet: please look at what is marked below.'}</p>`
-    }
+    ${formAlert(errors)}
     <form method="post" action="/signup">
       ${hidden('form_token', of.formToken)}
       ${hidden('return_to', of.returnTo)}
