@@ -13,7 +13,7 @@ type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
 
 const PATH = '/todos/:username/items'
 const BATCH_PATH = '/todos/:username/batch'
-const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes', 'username']
+const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes']
 /** A merge patch (RFC 7396), by its own name or as JSON. */
 const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
@@ -32,7 +32,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = onlyMembers(jsonObject(ctx), ITEM_MEMBERS)
+    const body = onlyMembers(jsonObject(ctx), [...ITEM_MEMBERS, 'username'])
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
     ctx.set('Location', `${deps.settings.publicUrl}${ctx.path}/${items[0]!.id}`)
@@ -63,7 +63,7 @@ export function itemRoutes(deps: Deps): Router {
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done'])
+    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done', 'username'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
   })

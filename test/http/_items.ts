@@ -6,6 +6,7 @@ import { ClientSide, person, startWorld, type World } from '../_support.ts'
 import type { Answered, Lines } from './_elsewhere.ts'
 
 export const ITEMS = '/todos/me/items'
+export const BATCH = '/todos/me/batch'
 /** An id that nobody's to-do has. */
 export const NO_ID = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
 

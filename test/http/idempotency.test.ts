@@ -4,7 +4,7 @@ import { eraseUser } from '../../src/domain/users.ts'
 import type { Item } from '../../src/service/todos.ts'
 import { ClientSide, OTHER, person, SYSTEM, Visitor } from '../_support.ts'
 import { reopen, send } from './_elsewhere.ts'
-import { type Ask, asking, begin, ITEMS, NO_ID } from './_items.ts'
+import { type Ask, asking, BATCH, begin, ITEMS, NO_ID } from './_items.ts'
 import { whileReadOnly } from './_wire.ts'
 
 const DAY_MS = 86_400_000
@@ -22,19 +22,13 @@ const calls = ([a, b, c]: readonly Item[]): Call[] => [
   ['deleteItem', 'DELETE', `${ITEMS}/${b!.id}`, undefined, ['TodoDeleted']],
   ['deleteTodo', 'DELETE', '/todos/me', { todo_idx: 0 }, ['TodoDeleted']],
   ['deleteTodo by query', 'DELETE', '/todos/me?todo_idx=0', undefined, ['TodoDeleted']],
-  [
-    'add',
-    'POST',
-    `${ITEMS}/batch`,
-    { action: 'add', items: [{ todo: '1' }, { todo: '2' }] },
-    ['TodoAdded', 'TodoAdded'],
-  ],
-  ['reopen', 'POST', `${ITEMS}/batch`, { action: 'reopen', ids: [a!.id, NO_ID, '\ud800'] }, ['TodoReopened']],
-  ['complete', 'POST', `${ITEMS}/batch`, { action: 'complete', ids: [a!.id] }, ['TodoCompleted']],
+  ['add', 'POST', BATCH, { action: 'add', items: [{ todo: '1' }, { todo: '2' }] }, ['TodoAdded', 'TodoAdded']],
+  ['reopen', 'POST', BATCH, { action: 'reopen', ids: [a!.id, NO_ID, '\ud800'] }, ['TodoReopened']],
+  ['complete', 'POST', BATCH, { action: 'complete', ids: [a!.id] }, ['TodoCompleted']],
   [
     'reschedule',
     'POST',
-    `${ITEMS}/batch`,
+    BATCH,
     {
       action: 'reschedule',
       items: [
@@ -44,8 +38,8 @@ const calls = ([a, b, c]: readonly Item[]): Call[] => [
     },
     ['TodoChanged'],
   ],
-  ['delete', 'POST', `${ITEMS}/batch`, { action: 'delete', ids: [a!.id] }, ['TodoDeleted']],
-  ['undelete', 'POST', `${ITEMS}/batch`, { action: 'undelete', ids: [a!.id, NO_ID] }, ['TodoUndeleted']],
+  ['delete', 'POST', BATCH, { action: 'delete', ids: [a!.id] }, ['TodoDeleted']],
+  ['undelete', 'POST', BATCH, { action: 'undelete', ids: [a!.id, NO_ID] }, ['TodoUndeleted']],
 ]
 
 const shown = ({ status, text, headers }: Awaited<ReturnType<Ask>>) => ({
@@ -110,7 +104,7 @@ test('another request under the same key: 422, nothing is done; members in anoth
     ['DELETE', '/todos/me', { todo_idx: 0 }],
     ...['complete', 'delete', 'undelete', 'reopen'].map((action): [string, string, object] => [
       'POST',
-      `${ITEMS}/batch`,
+      BATCH,
       { action, ids: [item!.id] },
     ]),
   ]
@@ -124,7 +118,7 @@ test('another request under the same key: 422, nothing is done; members in anoth
 test('repeats at once: one set of events, every answer the same', async (t) => {
   const { ask, news, find } = await begin(t)
   const body = { action: 'add', items: [{ todo: 'a' }, { todo: 'b' }] }
-  const answers = await Promise.all(Array.from({ length: 20 }, () => ask('POST', `${ITEMS}/batch`, body, keyed('k'))))
+  const answers = await Promise.all(Array.from({ length: 20 }, () => ask('POST', BATCH, body, keyed('k'))))
   t.deepEqual(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size, 1)
   t.deepEqual(await news(), ['TodoAdded', 'TodoAdded', 'OutcomeKept'])
   t.is((await find()).length, 2)

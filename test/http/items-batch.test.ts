@@ -7,9 +7,8 @@ import { digest } from '../../src/service/secrets.ts'
 import type { Item } from '../../src/service/todos.ts'
 import { Users } from '../../src/service/users.ts'
 import { ClientSide, person, SYSTEM, startWorld } from '../_support.ts'
-import { asking, begin, ITEMS, NO_ID, refusing } from './_items.ts'
+import { asking, BATCH, begin, ITEMS, NO_ID, refusing } from './_items.ts'
 
-const BATCH = `${ITEMS}/batch`
 const UNKNOWN = 'There is no to-do of that ID.'
 const namesOf = (items: readonly Item[]): string => items.map(({ todo }) => todo).join(' ')
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ todo: `t${i}` }))
@@ -360,7 +359,14 @@ for (const authMode of AUTH_MODES)
     await refused(await ask('POST', one, { todo: '' }), 400, 'invalid_todo', 'wrong')
     const failures = [{ id: NO_ID, why: UNKNOWN }]
     t.deepEqual(
-      (await ask('POST', `${one}/batch`, { action: 'complete', ids: [NO_ID] }, { 'idempotency-key': 'a' })).json,
+      (
+        await ask(
+          'POST',
+          one.replace('items', 'batch'),
+          { action: 'complete', ids: [NO_ID] },
+          { 'idempotency-key': 'a' },
+        )
+      ).json,
       { items: [], failures },
     )
     const isNamed = authMode === 'none' || authMode === 'service_http'

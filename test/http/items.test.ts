@@ -1,7 +1,7 @@
 /** H. To-dos by id: each route as its callers see it, with the exact events that it leaves. */
 import test from 'ava'
 import type { Item } from '../../src/service/todos.ts'
-import { begin, ITEMS, NO_ID } from './_items.ts'
+import { BATCH, begin, ITEMS, NO_ID } from './_items.ts'
 
 const DAY_MS = 86_400_000
 const NOON = '2026-11-20T12:00:00.000Z'
@@ -136,7 +136,7 @@ test('what is wrong is refused by name, in POST, PATCH and batch alike, and noth
     await refused(await ask('PATCH', path, member), status, error, because)
     await refused(await ask('POST', ITEMS, { todo: 'x', ...member }), status, error, because)
     const items = [{ todo: 'good' }, { todo: 'x', ...member }]
-    await refused(await ask('POST', `${ITEMS}/batch`, { action: 'add', items }), status, error, because)
+    await refused(await ask('POST', BATCH, { action: 'add', items }), status, error, because)
   }
   for (const done of [null, 0, 1, 'true', 'yes', [], {}])
     await refused(await ask('PATCH', path, { done }), 400, 'invalid_done', String(done))
@@ -145,7 +145,7 @@ test('what is wrong is refused by name, in POST, PATCH and batch alike, and noth
       ['PATCH', path],
       ['POST', ITEMS],
       ['POST', `${path}/move`],
-      ['POST', `${ITEMS}/batch`],
+      ['POST', BATCH],
     ] as const)
       await refused(
         await ask(method, at, { todo: 'x', [name]: 1, [`${name}x`]: 1 }),
@@ -222,7 +222,7 @@ test('deleting and taking it back within 30 days: the to-do is again what and wh
   t.is((await ask('DELETE', path)).status, 404)
   t.is(namesOf(await find()), 'one three')
   t.deepEqual(await find('?state=deleted'), [two!])
-  const undelete = async () => (await ask('POST', `${ITEMS}/batch`, { action: 'undelete', ids: [two!.id] })).json
+  const undelete = async () => (await ask('POST', BATCH, { action: 'undelete', ids: [two!.id] })).json
   t.deepEqual(await undelete(), { items: [two!], failures: [] })
   t.deepEqual(await news(), ['TodoUndeleted'])
   t.is(namesOf(await find()), 'one two three')
@@ -296,8 +296,8 @@ test('a to-do of somebody else is answered exactly as one of nobody', async (t) 
     for (const answer of all) await refused(answer, 404, 'not_found', id)
     const ids = [id]
     for (const action of ['complete', 'reopen', 'delete', 'undelete'])
-      all.push(await askAsBob('POST', `${ITEMS}/batch`, { action, ids }))
-    all.push(await askAsBob('POST', `${ITEMS}/batch`, { action: 'reschedule', items: [{ id, due: null }] }))
+      all.push(await askAsBob('POST', BATCH, { action, ids }))
+    all.push(await askAsBob('POST', BATCH, { action: 'reschedule', items: [{ id, due: null }] }))
     return all.map(({ status, text, json }) => [status, text.replaceAll(id, '').replace(json.request_id ?? '-', '')])
   }
   t.deepEqual(await asked(item!.id), await asked(NO_ID))

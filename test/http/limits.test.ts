@@ -254,23 +254,36 @@ test('callbacks for the operator to allow: so many new ones from one address; on
   t.regex((await ask(1)).text, /has to allow/)
 })
 
-test('changes: so many of one user, a longer text for each 512 bytes of it; what is refused does not count', async (t) => {
-  const world = await begin(t, { write: 12 })
+test('changes: so many of one user, a longer text for each 512 bytes as it is stored; what is refused does not count', async (t) => {
+  const world = await begin(t, { write: 30 })
   const chatgpt = new ClientSide(world.url)
   const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
   const add = (todo: string, { access_token: token } = alice) => chatgpt.api(token, 'POST', '/todos/me', { todo })
   const left = async (answer: Promise<Answer>): Promise<string | undefined> =>
     /"write";r=(\d+)/.exec((await answer).headers.get('ratelimit') ?? '')?.[1]
-  t.is(await left(add('x')), '11')
-  t.is(await left(add('x'.repeat(512))), '10')
-  t.is(await left(add('ü'.repeat(512))), '8')
-  t.is(await left(chatgpt.api(alice.access_token, 'DELETE', '/todos/me', { todo_idx: 0 })), '7')
+  t.is(await left(add('x')), '29')
+  // Sealed and in base64url, 512 bytes hold 345 of a text.
+  t.is(await left(add('x'.repeat(345))), '28')
+  t.is(await left(add('x'.repeat(346))), '26')
+  t.is(await left(add('ü'.repeat(512))), '23')
+  t.is(await left(add('\u0001'.repeat(512))), '14')
+  t.is(await left(chatgpt.api(alice.access_token, 'DELETE', '/todos/me', { todo_idx: 0 })), '13')
   await world.news()
   for (const todo of ['', 'x'.repeat(10_001), '\ud800']) t.true([400, 413].includes((await add(todo)).status))
-  t.is((await add('x'.repeat(8 * 512))).status, 429)
+  t.is((await add('x'.repeat(13 * 512))).status, 429)
   t.deepEqual(await world.news(), [])
-  for (let i = 6; i >= 0; i--) t.is(await left(add('x')), String(i))
+  const patch = (change: object, headers = {}) =>
+    chatgpt.api(alice.access_token, 'PATCH', `/todos/me/items/${id}`, change, headers)
+  const { items } = (await chatgpt.api(alice.access_token, 'GET', '/todos/me/items')).json
+  const id: string = items[0].id
+  t.is(await left(patch({ todo: 'y'.repeat(345), done: true })), '10', 'two events, and one of them is longer')
+  t.is(await left(patch({ done: true })), '10', 'what changes nothing')
+  const key = { 'idempotency-key': 'k' }
+  t.is(await left(patch({ done: true }, key)), '8', 'what is kept for a repeat holds the text, too')
+  t.is(await left(patch({ done: true }, key)), '8', 'and the repeat costs nothing')
+  for (let i = 7; i >= 0; i--) t.is(await left(add('x')), String(i))
   assertLimited(t, await add('x'), 'write')
+  t.is((await patch({ done: true }, key)).status, 200, 'a repeat is answered all the same')
   t.is((await chatgpt.api(alice.access_token, 'GET', '/todos/me')).status, 200, 'reading goes on')
   t.is((await add('x', bob)).status, 200)
 })
