@@ -178,7 +178,9 @@ export const says: Says<ClientEvent> = {
     `${removals[data.cause]} ${names.client(data.client)}: all that it had been given ended`,
   RedirectUriRequested: ({ data }, names) => `asked to answer ${names.client(data.client)} at ${data.uri}`,
   RedirectUriAllowed: ({ data }, names) =>
-    `${data.from === 'client' ? 'took from' : 'allowed'} ${names.client(data.client)} the callback ${data.uri}`,
+    data.from === 'client'
+      ? `noted the callback ${data.uri} of ${names.client(data.client)}`
+      : `allowed ${names.client(data.client)} the callback ${data.uri}`,
   RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
 }
 

@@ -32,7 +32,7 @@ export function consentPage(of: ConsentPage): Page {
       <dl>
         <div><dt>Afterwards you return to</dt><dd>${of.returnsTo ?? 'an app on this device'}</dd></div>
         <div><dt>Holds for</dt><dd>up to ${inWords(of.holdsMs)}, then you are asked again</dd></div>
-        <div><dt>To end it</dt><dd>disconnect Daybook in ${of.clientName}, or ask whoever runs this Daybook</dd></div>
+        <div><dt>To end it</dt><dd>disconnect Daybook in ${of.clientName}, or ask the operator of this Daybook</dd></div>
       </dl>
     </section>
     <form method="post" action="/oauth/consent" class="choice">

@@ -20,7 +20,7 @@ const advice: { readonly [R in Reason]?: Html } = {
       callback with <code>${COMMAND} client allow CLIENT URL</code>.</p>`,
   client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
       <code>${COMMAND} client show chatgpt</code>.</p>`,
-  client_document_unreadable: html`<p>Try again in a minute. If it stays so, whoever makes the app has to mend it.</p>`,
+  client_document_unreadable: html`<p>Try again in a minute. If it stays so, the makers of the app have to mend it.</p>`,
   route_unknown: html`<p>The address may be mistyped, or what was here is gone.</p>`,
   method_not_allowed: html`<p>This address takes a form that Daybook gave you. Begin again where it came from.</p>`,
   consent_unknown: html`<p>Go back to the app that sent you here and connect again.</p>`,
