@@ -146,8 +146,8 @@ function useRefreshToken(rows: Grants, key: string, used: RefreshToken, at: numb
 }
 
 /**
- * How many refresh tokens that lost a grant remembers: more than an app gets that refreshes twice an hour, always in
- * pairs, in 30 days. One that is forgotten is taken for a used one when it is shown.
+ * How many refresh tokens that lost a grant remembers: two workers that share a token and both refresh every hour leave
+ * 720 in 30 days. One that is forgotten is taken for a used one when it is shown.
  */
 const MAX_LOST = 1000
 

@@ -1,7 +1,7 @@
 /** D. Refresh: how refresh tokens follow one another, and how a stolen one shows. */
 import test from 'ava'
 import { authenticate, introspect, type Shown, userToRefresh } from '../../src/domain/bearers.ts'
-import { evolve } from '../../src/domain/domain.ts'
+import { evolve, tablesOf } from '../../src/domain/domain.ts'
 import { type RefreshInput, refreshTokens, revokeToken } from '../../src/domain/grants.ts'
 import type { Decision } from '../../src/domain/shape.ts'
 import { revokeUser } from '../../src/domain/users.ts'
@@ -393,6 +393,19 @@ test('41. a grant remembers the last thousand that lost; one that is forgotten i
   for (const sibling of lost.slice(1)) t.is(refresh(history, sibling), 'refresh_lost')
   t.regex(refresh(history, token), /^r\d/)
   t.is(refresh(history, lost[0]!), 'refresh_replayed')
+})
+
+test('41, 44. which siblings lost first does not depend on the order in which rows were loaded', (t) => {
+  const history = start()
+  const siblings = Array.from({ length: 5 }, () => refresh(history, 'refresh-c1'))
+  const reloaded = new History()
+  const tables = new Map(tablesOf(reloaded.state))
+  for (const [name, rows] of tablesOf(history.state))
+    for (const [key, row] of [...rows.entries()].reverse()) tables.get(name)!.load(key, row)
+  refresh(history, siblings[2]!)
+  evolve(reloaded.state, history.events.at(-1)!)
+  t.is(remembered(history).length, 6)
+  t.deepEqual([...reloaded.state.tokens.entries()].sort(), [...history.state.tokens.entries()].sort())
 })
 
 test('48. a used refresh token that is given back ends its grant, also without a row; another app’s does not', (t) => {
