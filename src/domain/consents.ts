@@ -63,7 +63,7 @@ export const tables = (sight: Sight): Consents => ({
 })
 
 /** What a row takes in memory besides its texts, indexes included: bytes, as measured. */
-const ROW_SIZE = 3000
+const ROW_SIZE = 1500
 
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>

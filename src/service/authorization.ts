@@ -126,10 +126,12 @@ export class Authorization {
 
   /**
    * The person's answer. The same answer of the same session may come twice (see `grantConsent`).
-   * @throws {Refused} `consent_unknown`, `session_ended`
+   * @throws {Refused} `consent_unknown`, `session_ended`, `rate_limited`
    */
   async answer(from: Provenance, visitor: SignedIn, request: string, isAllowed: boolean): Promise<Reply> {
-    const client = await this.#clientOf(visitor, request)
+    const { client, isAnswered } = await this.#openConsent(visitor, request)
+    // Each repeated answer is an event as well.
+    if (isAnswered) this.#limits.take(from.meter, 'consent', visitor.user.id)
     const caller = sessionCaller(client === undefined ? from : through(from, client.id), visitor)
     if (client !== undefined) await this.#readAgain(caller, client)
     const { code, kept } = this.#newCode()
@@ -143,11 +145,12 @@ export class Authorization {
     return { redirectUri, state, answer: isAllowed ? { code } : { refusal: 'consent_denied' } }
   }
 
-  /** The client that a question of this session is about. */
-  #clientOf({ session }: SignedIn, request: string): Promise<Client | undefined> {
+  /** What a question of this session is about, and whether it was answered already. */
+  #openConsent({ session }: SignedIn, request: string): Promise<{ client?: Client | undefined; isAnswered: boolean }> {
     return this.#ledger.read((rows) => {
       const consent = rows.consents.get(request)
-      return consent?.session === session ? rows.clients.get(consent.client) : undefined
+      if (consent?.session !== session) return { isAnswered: false }
+      return { client: rows.clients.get(consent.client), isAnswered: consent.answer !== null }
     })
   }
 

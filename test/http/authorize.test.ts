@@ -110,6 +110,19 @@ test('2. a sign-up on the way leads to the same place', async (t) => {
   t.is((await other.exchange(code!)).status, 200)
 })
 
+test('2. what the longest state of any letters takes in the book is bounded: less than 7 kB', async (t) => {
+  const { world, alice, chatgpt } = await startWithVisitors(t)
+  for (const state of ['\u0001'.repeat(682), '"'.repeat(2048), '€'.repeat(1365), '😀'.repeat(1024), 'x'.repeat(4096)]) {
+    t.is((await alice.get(chatgpt.link({ state, prompt: 'consent' }))).status, 200)
+    const { seq } = world.ledger.head
+    let line = ''
+    for await (const chunk of world.ledger.chunks({ from: seq, to: seq })) line += chunk
+    t.true(line.includes('"ConsentRequested"') && line.length > 5000 && line.length < 7000, `${line.length}`)
+    const longer = await alice.get(chatgpt.link({ state: `${state}xxxxx` }))
+    t.is(answered(t, longer, CALLBACK).error, 'invalid_request')
+  }
+})
+
 test('2. without a state none comes back, and an empty one is not made up', async (t) => {
   const { alice, chatgpt, world } = await startWithVisitors(t)
   const consent = await alice.get(chatgpt.link({ state: undefined }))

@@ -209,17 +209,30 @@ test('one account is asked about so many connections; it can still sign in', asy
   t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
 })
 
-test('what another site’s script does with a browser does not use up what its owner may', async (t) => {
-  const world = await begin(t, { consent: 2 })
-  const [alice, link] = [new Visitor(world.url), new ClientSide(world.url).link()]
+test('the same answer again and again counts as a connection that is asked about', async (t) => {
+  const world = await begin(t, { consent: 3 })
+  const [alice, chatgpt] = [new Visitor(world.url), new ClientSide(world.url)]
   await alice.signUp(person('alice'))
-  const scripted = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
-  const statuses = [0, 1, 2].map(async () => (await alice.get(link, scripted)).status)
-  t.deepEqual((await Promise.all(statuses)).sort(), [200, 200, 429])
-  t.is((await alice.get(link, { ...scripted, 'sec-fetch-user': '?1' })).status, 200)
-  t.is((await alice.get(link)).status, 200)
-  t.is((await alice.get(link)).status, 429)
+  const page = await alice.get(chatgpt.link())
+  const statuses: number[] = []
+  await world.news()
+  for (let i = 0; i < 5; i++) statuses.push((await alice.submit(page, 'decision', { decision: 'allow' })).status)
+  t.deepEqual(statuses, [303, 303, 303, 429, 429])
+  t.deepEqual(await world.news(), ['ConsentGranted', 'CodeIssued', 'CodeIssued', 'CodeIssued'])
 })
+
+for (const site of ['cross-site', 'same-site'])
+  test(`what another site’s script does with a browser does not use up what its owner may (${site})`, async (t) => {
+    const world = await begin(t, { consent: 2 })
+    const [alice, link] = [new Visitor(world.url), new ClientSide(world.url).link()]
+    await alice.signUp(person('alice'))
+    const scripted = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+    const statuses = [0, 1, 2].map(async () => (await alice.get(link, scripted)).status)
+    t.deepEqual((await Promise.all(statuses)).sort(), [200, 200, 429])
+    t.is((await alice.get(link, { ...scripted, 'sec-fetch-user': '?1' })).status, 200)
+    t.is((await alice.get(link)).status, 200)
+    t.is((await alice.get(link)).status, 429)
+  })
 
 test('what nobody looks at uses up nobody’s authorizations', async (t) => {
   const world = await begin(t, { authorize: 1 })
