@@ -8,6 +8,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Level } from 'level'
+import type { Event } from '../src/domain/domain.ts'
 import { accept } from '../src/domain/shape.ts'
 import { list, searchOf } from '../src/ledger/audit.ts'
 import { exportText } from '../src/ledger/export.ts'
@@ -15,7 +16,12 @@ import { type Caller, Ledger } from '../src/ledger/ledger.ts'
 import { newKey } from '../src/ledger/vault.ts'
 import { folderOnDisk } from './machine.ts'
 
-const BY: Caller = { holds: () => undefined, actor: { kind: 'system', id: 'bench' }, via: {} }
+const BY: Caller = {
+  holds: () => undefined,
+  actor: { kind: 'system', id: 'bench' },
+  via: {},
+  trace: { ip: '203.0.113.7' },
+}
 const USERS = 100
 const open = (directory: string): Promise<Ledger> => Ledger.open({ directory, clock: Date.now, version: 'bench' })
 
@@ -30,20 +36,30 @@ const [live = 100_000, events = 1_000_000] = process.argv.slice(2).map(Number)
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
 const rate = (n: number, ms: number): string => `${Math.round(n / (ms / 1000)).toLocaleString('en')}/s`
 
+const added = (todo: string, owner: string, text: string): Event => ({
+  type: 'TodoAdded',
+  data: { todo, owner, priority: null, fields: ['text'] },
+  personal: { text },
+})
+/** Until when a deletion could be undone: long after the bench. ms since 1970 */
+const FAR = Date.UTC(2100, 0)
+
 /** Adds to-dos, `share` of a batch at a time; those past `live` are deleted again. */
 async function write(ledger: Ledger, live: number, events: number): Promise<void> {
-  const facts: object[] = []
-  const flush = (): Promise<unknown> => ledger.transact(BY, () => accept(facts.splice(0) as never, undefined))
+  const facts: Event[] = []
+  const flush = (): Promise<unknown> => ledger.transact(BY, () => accept(facts.splice(0), undefined))
   const [began, first] = [performance.now(), ledger.head.seq]
   let made = await ledger.read((state) => state.todos.size)
   for (let seq = first; seq < events; seq++) {
     const isLive = made < live
-    const user = `user-${made % USERS}`
-    const data = { todo: `todo-${made}`, user }
-    const personal = { text: `to-do ${made} of these, some words long`, ip: '203.0.113.7' }
-    if (isLive || seq % 2 === 0)
-      facts.push({ type: 'TodoAdded', data: isLive ? data : { ...data, todo: `gone-${seq}` }, personal })
-    else facts.push({ type: 'TodoDeleted', data: { ...data, todo: `gone-${seq - 1}` }, personal })
+    const owner = `user-${made % USERS}`
+    const text = `to-do ${made} of these, some words long`
+    if (isLive || seq % 2 === 0) facts.push(added(isLive ? `todo-${made}` : `gone-${seq}`, owner, text))
+    else {
+      // The deletion before can no longer be undone, so that the list does not grow.
+      const data = { todo: `gone-${seq - 1}`, owner, undoUntil: FAR, replaces: [`gone-${seq - 3}`] }
+      facts.push({ type: 'TodoDeleted', data, personal: { excerpt: text } })
+    }
     if (isLive) made++
     if (facts.length >= 2000) await flush()
   }
@@ -145,10 +161,10 @@ for (const filter of [
 /** Writes one to-do after another, 200 a second, for a while. Gives how long each waited, ms. */
 async function trickle(ms: number): Promise<number[]> {
   const waits: number[] = []
-  const fact = { type: 'TodoAdded', data: { todo: 'trickle', user: 'user-0' }, personal: { text: 'one more' } }
+  const fact = added('trickle', 'user-0', 'one more')
   for (const until = performance.now() + ms; performance.now() < until; await wait(5)) {
     const began = performance.now()
-    await ledger.transact(BY, () => accept([fact] as never, undefined))
+    await ledger.transact(BY, () => accept([fact], undefined))
     waits.push(performance.now() - began)
   }
   return waits
