@@ -1,4 +1,5 @@
 /** A second opinion: what Daybook must do, in as few words as possible and sharing no line with it. Times in ms. */
+import { done, List, no, type Outcome } from './_list.ts'
 
 const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000]
 /** Short and close together, so that a life of some minutes and hours meets every end. */
@@ -12,18 +13,13 @@ export const TTL = {
   approval: 45 * MINUTE,
 }
 const GRACE = 60 * SECOND
-export const MAX_TODOS = 4
-const MAX_CONSENTS = 10
-
-/** Was it done, and which events did it leave? */
-export type Outcome = { readonly ok: boolean; readonly events: readonly string[] }
-const done = (...events: string[]): Outcome => ({ ok: true, events })
-const no = (...events: string[]): Outcome => ({ ok: false, events })
+const [MAX_CONSENTS, MAX_CONSENTS_OF_USER] = [10, 20]
 
 /** `approved`: until when they need not be asked again, since they let the app in; 0 where they are asked. */
-type User = { name: string; active: boolean; changes: number; todos: string[]; approved: number; saidYesTo?: string }
+type User = { name: string; active: boolean; changes: number; list: List; approved: number; saidYesTo?: string }
 type Session = { id: string; user: User; until: number; ended: boolean }
-type Consent = { id: string; session: Session; until: number; ended: boolean }
+/** `said`: the answer, once there is one; `code`: what a yes gave last. */
+type Consent = { id: string; session: Session; until: number; ended: boolean; said?: boolean; code?: Code }
 type Family = { user: User; code: string; until: number; ended: boolean }
 type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
 type Access = { id: string; family: Family; until: number; ended: boolean }
@@ -48,7 +44,7 @@ export class Model {
 
   signUp(name: string): Outcome {
     if (this.users.some((user) => user.name === name)) return no()
-    this.users.push({ name, active: true, changes: 0, todos: [], approved: 0 })
+    this.users.push({ name, active: true, changes: 0, list: new List(), approved: 0 })
     return done('UserRegistered')
   }
 
@@ -71,21 +67,34 @@ export class Model {
 
   ask(session: Session, id: string): Outcome {
     const open = this.consents.filter((consent) => consent.session === session && !consent.ended)
+    const ofUser = this.consents.filter((consent) => consent.session.user === session.user && !consent.ended)
     if (open.length >= MAX_CONSENTS) open[0]!.ended = true
+    else if (ofUser.length >= MAX_CONSENTS_OF_USER) ofUser[0]!.ended = true
     this.consents.push({ id, session, until: this.now + TTL.consent, ended: false })
     return done('ConsentRequested')
   }
 
   answer(consent: Consent, from: Session, code: string, allow: boolean): Outcome {
     if (!this.isOpen(consent) || consent.session !== from) return no()
-    consent.ended = true
+    if (consent.said !== undefined && consent.said !== allow) return no()
+    if (consent.said === false) return done()
+    if (consent.said && !this.couldAllow(consent)) return no()
+    if (consent.code !== undefined) consent.code.ended = true
+    const given: Code = { id: code, user: from.user, until: this.now + TTL.code, ended: false }
+    if (consent.said) {
+      this.codes.push(given)
+      consent.code = given
+      return done('CodeIssued')
+    }
+    consent.said = allow
     from.user.approved = allow ? this.now + TTL.approval : 0
     if (!allow) {
       this.#endCodes(from.user)
       return done('ConsentDenied')
     }
     from.user.saidYesTo = consent.id
-    this.codes.push({ id: code, user: from.user, until: this.now + TTL.code, ended: false })
+    consent.code = given
+    this.codes.push(given)
     return done('ConsentGranted', 'CodeIssued')
   }
 
@@ -220,19 +229,6 @@ export class Model {
     for (const code of this.codes) if (code.user === user && code.family === undefined) code.ended = true
   }
 
-  addTodo(user: User, text: string): Outcome {
-    if (user.todos.length >= MAX_TODOS) return no()
-    user.todos.push(text)
-    return done('TodoAdded')
-  }
-
-  deleteTodo(user: User, index: number, text: string | undefined): Outcome {
-    const found = user.todos[index]
-    if (found === undefined || (text !== undefined && text !== found)) return no()
-    user.todos.splice(index, 1)
-    return done('TodoDeleted')
-  }
-
   /** What expired before this minute is forgotten: a replay of it is just unknown. Gives whether anything was. */
   sweep(): boolean {
     const until = Math.floor(this.now / MINUTE) * MINUTE
@@ -248,7 +244,8 @@ export class Model {
     for (const token of this.accesses) if (token.until < until) token.ended = true
     const forgotten = this.users.filter(({ approved }) => approved > 0 && approved < until)
     for (const user of forgotten) user.approved = 0
-    return due.length + over.length + forgotten.length > 0
+    const lists = this.users.filter(({ list }) => list.sweep(this.now))
+    return due.length + over.length + forgotten.length + lists.length > 0
   }
 
   isSignedIn(session: Session): boolean {
@@ -257,6 +254,15 @@ export class Model {
 
   isOpen(consent: Consent): boolean {
     return !consent.ended && this.now < consent.until
+  }
+
+  /** Not answered, or with a yes whose code nobody has used. */
+  couldAllow(consent: Consent): boolean {
+    if (!this.isOpen(consent) || consent.said === false) return false
+    const { said, code } = consent
+    return (
+      said === undefined || (code !== undefined && !code.ended && code.family === undefined && this.now < code.until)
+    )
   }
 
   speaks({ family, until, ended }: Access): boolean {
@@ -269,7 +275,7 @@ export class Model {
     const codes = this.codes.filter((code) => !code.ended && code.family === undefined && this.now < code.until)
     return [
       ...this.sessions.filter((session) => this.isSignedIn(session)),
-      ...this.consents.filter((consent) => this.isOpen(consent)),
+      ...this.consents.filter((consent) => this.couldAllow(consent)),
       ...codes,
       ...this.accesses.filter((access) => this.speaks(access)),
       ...tokens,

@@ -12,16 +12,16 @@ import { type Event, eventTypes, type State } from '../src/domain/domain.ts'
 import { redeemCode, refreshTokens, revokeToken } from '../src/domain/grants.ts'
 import { sessionUser, signIn, signOut } from '../src/domain/sessions.ts'
 import type { Decision } from '../src/domain/shape.ts'
-import { addTodo, deleteTodo, openTodos } from '../src/domain/todos.ts'
 import { changePassword, eraseUser, registerUser, restoreUser, revokeUser } from '../src/domain/users.ts'
 import { Ledger } from '../src/ledger/ledger.ts'
 import { Refused } from '../src/ledger/refused.ts'
 import { newKey } from '../src/ledger/vault.ts'
-import { MAX_TODOS, Model, type Outcome, TTL, type Wrong } from './_model.ts'
+import { type ListAct, linesOf, listActs, type Planned, planList } from './_list-acts.ts'
+import { Model, TTL, type Wrong } from './_model.ts'
 import { assertBookHolds, CALLBACK, CHATGPT_ID, Clock, SYSTEM, temporaryFolder } from './_support.ts'
 
 const NAMES = ['alice', 'bob', 'alice-2']
-const [SECOND, MINUTE, HOUR] = [1000, 60_000, 3_600_000]
+const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000]
 
 /** What somebody does. `pick` chooses whom or what it is done to: 0 is the newest one there is. */
 const pick = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.nat({ max: 4 }), fc.nat({ max: 20 }))
@@ -58,8 +58,7 @@ const acts = fc.oneof(
   act('erase', 1, { surely: fc.nat({ max: 3 }).map((n) => n === 0) }),
   act('restore', 4, {}),
   act('change password', 1, {}),
-  act('add', 4, {}),
-  act('delete', 3, { index: fc.integer({ min: -1, max: MAX_TODOS }), text: fc.constantFrom('none', 'right', 'wrong') }),
+  act<'list', { does: ListAct }>('list', 14, { does: listActs }),
 )
 type Act = typeof acts extends fc.Arbitrary<infer A> ? A : never
 
@@ -79,6 +78,13 @@ const refreshes = fc.array(fc.record({ act: fc.constant('refresh' as const), pic
 })
 const short = fc.constantFrom(1, SECOND, 30 * SECOND, 59_999, MINUTE, 61 * SECOND)
 const long = fc.constantFrom(10 * MINUTE, 30 * MINUTE - 1, 30 * MINUTE, 40 * MINUTE, HOUR, 2 * HOUR)
+/** As long as outcomes are kept and deletions can be undone, and a moment less. */
+const ages = fc.constantFrom(DAY - 1, DAY, 30 * DAY - 1, 30 * DAY, 31 * DAY)
+/** Much about one list. */
+const shopping = fc.array(fc.record({ act: fc.constant('list' as const), pick: fc.constant(0), does: listActs }), {
+  minLength: 2,
+  maxLength: 6,
+})
 /** As many requests as a session may have open, and some more. */
 const flood = fc.integer({ min: 8, max: 12 }).map((n): Act[] => Array(n).fill({ act: 'ask', pick: 0 }))
 const passing = (ms: fc.Arbitrary<number>) => fc.record({ step: fc.constant('pass' as const), ms })
@@ -88,14 +94,13 @@ const steps = fc.oneof(
   { weight: 10, arbitrary: doing(refreshes) },
   { weight: 4, arbitrary: passing(short) },
   { weight: 2, arbitrary: passing(long) },
+  { weight: 1, arbitrary: passing(ages) },
+  { weight: 5, arbitrary: doing(shopping) },
   { weight: 1, arbitrary: doing(flood) },
   { weight: 2, arbitrary: fc.record({ step: fc.constant('sweep' as const) }) },
   { weight: 1, arbitrary: fc.record({ step: fc.constantFrom('reopen' as const, 'kill' as const) }) },
 )
 type Step = typeof steps extends fc.Arbitrary<infer S> ? S : never
-
-/** What the act does to the book, and what the model says must come of it; `undefined` where there is nothing to do it to. */
-type Planned = { readonly expected: Outcome; readonly decide: (state: State, now: number) => Decision<Event, unknown> }
 
 const MADE = { accessTtlMs: TTL.access, refreshIdleTtlMs: TTL.idle, refreshMaxTtlMs: TTL.max, resource: undefined }
 const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read', challenge: null, resource: null }
@@ -103,6 +108,7 @@ const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read', c
 const grantOf = ({ family }: { family: { code: string } }): string => family.code.replace('code-', 'grant-')
 const clientOf = (how: Wrong): string => (how === 'foreign client' ? 'other' : 'chatgpt')
 
+/** `undefined` where there is nothing to do it to. */
 function plan(model: Model, one: Act, id: string): Planned | undefined {
   const newest = <T>(things: readonly T[]): T | undefined => things[things.length - 1 - (one.pick % things.length)]
   const [user, session, consent] = [newest(model.users), newest(model.sessions), newest(model.consents)]
@@ -210,23 +216,8 @@ function plan(model: Model, one: Act, id: string): Planned | undefined {
       const input = { identifier: user.name, passwordHash: `hash ${id}` }
       return { expected: model.changePassword(user), decide: (state) => changePassword(state, input) }
     }
-    case 'add': {
-      if (user === undefined) return undefined
-      const input = {
-        user: user.name,
-        todo: `todo-${id.split('').reverse().join('')}`,
-        text: `text ${id}`,
-        most: { open: MAX_TODOS, size: 1e6, sizeOfAll: 1e6 },
-      }
-      return { expected: model.addTodo(user, input.text), decide: (state) => addTodo(state, input) }
-    }
-    case 'delete': {
-      if (user === undefined) return undefined
-      const standing = user.todos[one.index] ?? 'nothing'
-      const text = one.text === 'none' ? undefined : one.text === 'right' ? standing : `not ${standing}`
-      const input = { user: user.name, index: one.index, text }
-      return { expected: model.deleteTodo(user, one.index, text), decide: (state) => deleteTodo(state, input) }
-    }
+    case 'list':
+      return user && planList(user.list, user.name, one.does, `todo-${id.split('').reverse().join('')}`, now)
   }
 }
 
@@ -255,7 +246,7 @@ function look(state: State, now: number, model: Model): { alive: string[]; lists
   ]
   return {
     alive: opens.flatMap(([things, isAlive]) => things.map(({ id }) => id).filter(isAlive)),
-    lists: model.users.map(({ name }) => [...openTodos(state, name)].map(({ text }) => text)),
+    lists: model.users.map(({ name }) => linesOf(state, name)),
   }
 }
 
@@ -271,6 +262,8 @@ const seen = new Map<string, number>()
 async function live(folder: string, life: readonly Step[]): Promise<void> {
   const clock = new Clock()
   const model = new Model(clock.now)
+  /** What was answered first under an idempotency key. */
+  const answers = new Map<string, unknown>()
   let [directory, copies, made] = [join(folder, 'book-0'), 0, 0]
   const open = (): Promise<Ledger> => Ledger.open({ directory, clock: clock.read, version: 'test' })
   let ledger = await open()
@@ -307,7 +300,11 @@ async function live(folder: string, life: readonly Step[]): Promise<void> {
       const results = await Promise.allSettled(planned.map(({ decide }) => ledger.transact(SYSTEM, decide)))
       for (const [i, result] of results.entries()) {
         if (result.status === 'rejected' && !(result.reason instanceof Refused)) throw result.reason
-        assert.equal(result.status === 'fulfilled', planned[i]!.expected.ok, `act ${i} of ${JSON.stringify(one)}`)
+        const { expected, sameAs } = planned[i]!
+        assert.equal(result.status === 'fulfilled', expected.ok, `act ${i} of ${JSON.stringify(one)}`)
+        if (sameAs === undefined || result.status === 'rejected') continue
+        if (expected.events.includes('OutcomeKept')) answers.set(sameAs, result.value)
+        else assert.deepEqual(result.value, answers.get(sameAs), `act ${i} of ${JSON.stringify(one)}`)
       }
       const news = (await Array.fromAsync(ledger.events({ from: before + 1 }))).map(({ type }) => type)
       // Tokens that are of no more use to anybody may go as well.
@@ -318,7 +315,7 @@ async function live(folder: string, life: readonly Step[]): Promise<void> {
           planned.flatMap(({ expected }) => expected.events),
         )
       for (const type of news) seen.set(type, (seen.get(type) ?? 0) + 1)
-      const expected = { alive: model.alive(), lists: model.users.map(({ todos }) => todos) }
+      const expected = { alive: model.alive(), lists: model.users.map(({ list }) => list.lines()) }
       assert.deepEqual(await ledger.read((state, now) => look(state, now, model)), expected, JSON.stringify(one))
     }
   } catch (error) {
@@ -328,6 +325,18 @@ async function live(folder: string, life: readonly Step[]): Promise<void> {
   await assertBookHolds(ledger, directory, clock)
 }
 
+const LISTED: ListAct[] = [
+  { act: 'add', once: null },
+  { act: 'add', once: { key: 'k1', request: 0 } },
+  { act: 'add', once: { key: 'k1', request: 0 } },
+  { act: 'add', once: { key: 'k1', request: 1 } },
+  { act: 'change', once: null, which: 0, change: { text: 'x', due: '2026-12-01', done: true } },
+  { act: 'several', once: null, what: 'reopen', whiches: [0, 1] },
+  { act: 'move', once: null, which: 0, where: { to: 'before', which: 1 } },
+  { act: 'several', once: null, what: 'delete', whiches: [0, 1] },
+  { act: 'several', once: null, what: 'undo', whiches: [1] },
+  { act: 'delete at', once: null, index: 0, text: 'right' },
+]
 /** A life in which everything happens once, so that no run is too tame to show anything. */
 const EVENTFUL: Act[] = [
   { act: 'sign in', pick: 0, password: 'wrong' },
@@ -337,15 +346,16 @@ const EVENTFUL: Act[] = [
   { act: 'give back', pick: 0, kind: 'access', isOwn: true },
   { act: 'give back', pick: 0, kind: 'refresh', isOwn: true },
   ...CONNECT,
-  { act: 'refresh', pick: 0, how: 'right' },
+  { act: 'withdraw', pick: 0 },
+  ...CONNECT,
+  // The same token twice; then one of the two that came of it, and the one that was lost by that.
+  ...[0, 1, 1, 1].map((pick): Act => ({ act: 'refresh', pick, how: 'right' })),
   { act: 'refresh', pick: 0, how: 'right' },
   { act: 'refresh', pick: 2, how: 'right' },
   { act: 'ask', pick: 0 },
   { act: 'answer', pick: 0, allow: false, ownSession: true },
-  { act: 'withdraw', pick: 0 },
   { act: 'sign out', pick: 0 },
-  { act: 'add', pick: 0 },
-  { act: 'delete', pick: 0, index: 0, text: 'right' },
+  ...LISTED.map((does): Act => ({ act: 'list', pick: 0, does })),
   { act: 'change password', pick: 0 },
   { act: 'revoke', pick: 0 },
   { act: 'restore', pick: 0 },

@@ -167,9 +167,7 @@ export function addCommands(program: Command, { run }: Tools): void {
   client
     .command('list')
     .description('every app that may ask people for access')
-    .action(() =>
-      run('client list', {}, ['id', 'name', 'registration', 'vouched_by', 'callbacks', 'waiting', 'last_connected']),
-    )
+    .action(() => run('client list', {}, ['id', 'name', 'client_id', 'registration', 'callbacks', 'waiting']))
   client
     .command('show <id>')
     .description('what to give the app: client ID and secret; and callbacks that wait to be allowed')

@@ -355,7 +355,7 @@ test('113. all open requests together take 32 MB at most; then nobody new is ask
   const history = asked()
   const fill = (request: string): void => {
     const requested = consentRequested(`u ${request}`, `s ${request}`, request)
-    history.given({ ...requested, personal: { state: 'x'.repeat(1_000_000) } } as Event)
+    history.given({ ...requested, personal: { state: 'x'.repeat(760_000) } } as Event)
   }
   for (let i = 0; i < 31; i++) fill(`r${i}`)
   t.is(ask(history, 's1', 'before').refusal, undefined)

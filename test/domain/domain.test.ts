@@ -3,8 +3,18 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 import canonicalize from 'canonicalize'
-import { describe, dropExpired, type Event, eventTypes, evolve, initial, tablesOf } from '../../src/domain/domain.ts'
+import {
+  describe,
+  dropExpired,
+  type Event,
+  eventTypes,
+  evolve,
+  initial,
+  type State,
+  tablesOf,
+} from '../../src/domain/domain.ts'
 import type { Recorded } from '../../src/domain/shape.ts'
+import type { Table } from '../../src/domain/table.ts'
 import { toEvent } from '../../src/ledger/history.ts'
 import { Vault } from '../../src/ledger/vault.ts'
 import {
@@ -243,4 +253,68 @@ test('113. what expires at once goes some ten thousand rows at a time, whole min
     t.is(state.sessions.size, left)
   }
   t.deepEqual(dropExpired(state, 600_000), { facts: [], result: false, keeps: {} })
+})
+
+/** The state that the first events of the fixture make. */
+function stateAfter(count: number): State {
+  const state = initial()
+  for (const event of fixture(KEYS).slice(0, count)) evolve(state, event)
+  return state
+}
+const recorded = (fact: Event): Recorded<Event> =>
+  ({ seq: 1000, id: '', at: '', actor: { kind: 'system', id: '' }, via: {}, ...fact }) as Recorded<Event>
+
+/** The minutes by which a table's rows are known to expire; `undefined` where it has no such index. */
+function minutesOf(table: Table<object, string>): string[] | undefined {
+  try {
+    return [...table.valuesOf('minute')]
+  } catch {
+    return undefined
+  }
+}
+
+test('113. every table whose rows expire is swept: alone, too', (t) => {
+  const met = new Set<string>()
+  for (let count = 1; count <= lines.length; count++)
+    for (const [name, rows] of tablesOf(stateAfter(count))) {
+      if ((minutesOf(rows) ?? []).length === 0) continue
+      met.add(name)
+      const state = stateAfter(count)
+      for (const [other, table] of tablesOf(state))
+        if (other !== name) for (const [key] of [...table.entries()]) table.delete(key)
+      const decision = dropExpired(state, Date.UTC(2100, 0))
+      t.deepEqual(
+        decision.facts.map(({ type }) => type),
+        ['ExpiredDropped'],
+        name,
+      )
+      for (const fact of decision.facts) evolve(state, recorded(fact))
+      t.deepEqual(minutesOf(state[name as keyof State] as Table<object, string>), [], name)
+    }
+  const expiring = tablesOf(initial()).filter(([, rows]) => minutesOf(rows) !== undefined)
+  t.deepEqual([...met].sort(), expiring.map(([name]) => name).sort(), 'each of them had such rows')
+  t.true(expiring.length > 7)
+})
+
+test('once a user is erased, no row names them', (t) => {
+  const naming = (state: State): string[] =>
+    tablesOf(state).flatMap(([name, rows]) =>
+      [...rows.entries()].some((row) => JSON.stringify(row).includes(ALICE)) ? [name] : [],
+    )
+  const met = new Set<string>()
+  for (let count = 1; count < lines.length; count++) {
+    const state = stateAfter(count)
+    for (const name of naming(state)) met.add(name)
+    evolve(state, recorded({ type: 'UserErased', data: { user: ALICE } }))
+    t.deepEqual([naming(state), state.tokens.size], [[], 0], `after ${count} events`)
+  }
+  // A token names its grant. A named list is of no user, and a callback is asked for before anybody has signed in.
+  const nameless = ['clients', 'lists', 'services', 'tokens', 'waiting']
+  t.deepEqual(
+    [...met].sort(),
+    tablesOf(initial())
+      .map(([name]) => name)
+      .filter((name) => !nameless.includes(name))
+      .sort(),
+  )
 })
