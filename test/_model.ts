@@ -13,12 +13,13 @@ export const TTL = {
   approval: 45 * MINUTE,
 }
 const GRACE = 60 * SECOND
-const MAX_CONSENTS = 10
+const [MAX_CONSENTS, MAX_CONSENTS_OF_USER] = [10, 20]
 
 /** `approved`: until when they need not be asked again, since they let the app in; 0 where they are asked. */
 type User = { name: string; active: boolean; changes: number; list: List; approved: number; saidYesTo?: string }
 type Session = { id: string; user: User; until: number; ended: boolean }
-type Consent = { id: string; session: Session; until: number; ended: boolean }
+/** `said`: the answer, once there is one; `code`: what a yes gave last. */
+type Consent = { id: string; session: Session; until: number; ended: boolean; said?: boolean; code?: Code }
 type Family = { user: User; code: string; until: number; ended: boolean }
 type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
 type Access = { id: string; family: Family; until: number; ended: boolean }
@@ -66,21 +67,34 @@ export class Model {
 
   ask(session: Session, id: string): Outcome {
     const open = this.consents.filter((consent) => consent.session === session && !consent.ended)
+    const ofUser = this.consents.filter((consent) => consent.session.user === session.user && !consent.ended)
     if (open.length >= MAX_CONSENTS) open[0]!.ended = true
+    else if (ofUser.length >= MAX_CONSENTS_OF_USER) ofUser[0]!.ended = true
     this.consents.push({ id, session, until: this.now + TTL.consent, ended: false })
     return done('ConsentRequested')
   }
 
   answer(consent: Consent, from: Session, code: string, allow: boolean): Outcome {
     if (!this.isOpen(consent) || consent.session !== from) return no()
-    consent.ended = true
+    if (consent.said !== undefined && consent.said !== allow) return no()
+    if (consent.said === false) return done()
+    if (consent.said && !this.couldAllow(consent)) return no()
+    if (consent.code !== undefined) consent.code.ended = true
+    const given: Code = { id: code, user: from.user, until: this.now + TTL.code, ended: false }
+    if (consent.said) {
+      this.codes.push(given)
+      consent.code = given
+      return done('CodeIssued')
+    }
+    consent.said = allow
     from.user.approved = allow ? this.now + TTL.approval : 0
     if (!allow) {
       this.#endCodes(from.user)
       return done('ConsentDenied')
     }
     from.user.saidYesTo = consent.id
-    this.codes.push({ id: code, user: from.user, until: this.now + TTL.code, ended: false })
+    consent.code = given
+    this.codes.push(given)
     return done('ConsentGranted', 'CodeIssued')
   }
 
@@ -242,6 +256,15 @@ export class Model {
     return !consent.ended && this.now < consent.until
   }
 
+  /** Not answered, or with a yes whose code nobody has used. */
+  couldAllow(consent: Consent): boolean {
+    if (!this.isOpen(consent) || consent.said === false) return false
+    const { said, code } = consent
+    return (
+      said === undefined || (code !== undefined && !code.ended && code.family === undefined && this.now < code.until)
+    )
+  }
+
   speaks({ family, until, ended }: Access): boolean {
     return !ended && !family.ended && this.now < until && this.now < family.until
   }
@@ -252,7 +275,7 @@ export class Model {
     const codes = this.codes.filter((code) => !code.ended && code.family === undefined && this.now < code.until)
     return [
       ...this.sessions.filter((session) => this.isSignedIn(session)),
-      ...this.consents.filter((consent) => this.isOpen(consent)),
+      ...this.consents.filter((consent) => this.couldAllow(consent)),
       ...codes,
       ...this.accesses.filter((access) => this.speaks(access)),
       ...tokens,

@@ -17,6 +17,7 @@ import { attach, createHttpServer } from '../src/http/server.ts'
 import type { Settings } from '../src/http/settings.ts'
 import { Ledger } from '../src/ledger/ledger.ts'
 import type { Caller } from '../src/service/caller.ts'
+import type { FetchDocument } from '../src/service/documents.ts'
 import { digest } from '../src/service/secrets.ts'
 
 /** A folder that goes away with the test. */
@@ -124,11 +125,12 @@ export type World = {
 }
 
 /** Starts a world; when the test ends, checks that its book holds (`assertBookHolds`). */
-/** @param proxies whose `X-Forwarded-For` is believed */
+/** @param proxies whose `X-Forwarded-For` is believed @param fetchDocument how client-id documents are fetched */
 export async function startWorld(
   t: ExecutionContext,
   changed: Partial<Settings> = {},
   proxies: readonly string[] = [],
+  fetchDocument?: FetchDocument,
 ): Promise<World> {
   const folder = temporaryFolder(t)
   const clock = new Clock()
@@ -152,6 +154,7 @@ export async function startWorld(
       log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
     },
     proxyList(proxies),
+    fetchDocument,
   )
   attach(server, app, clock.read)
 

@@ -1,5 +1,5 @@
 /** A person in a real browser: from ChatGPT's link to its callback and back, by mouse, by keyboard, on a phone, without JavaScript. */
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core'
@@ -11,6 +11,7 @@ import {
   CHATGPT_SECRET,
   ClientSide,
   OTHER,
+  PKCE,
   person,
   SYSTEM,
   startWorld,
@@ -108,7 +109,7 @@ for (const [how, options] of Object.entries({
     for (const words of [
       'as alice',
       'see your to-dos',
-      'add to-dos and delete them',
+      'add, change and delete to-dos',
       new URL(app.callback).host,
       '90 days',
     ])
@@ -232,6 +233,151 @@ test('18. Allow pressed twice in quick succession gives one code, and the person
   const { json } = await app.exchange((await arrival(page, app)).get('code')!)
   t.truthy(json.access_token)
   t.deepEqual(await world.news(), [...SIGNED_UP, 'ConsentGranted', 'CodeIssued', 'TokenIssued'])
+})
+
+/** Serves on a free port of loopback until the test ends. @returns where, by that name of the host */
+async function serve(t: ExecutionContext, handle: RequestListener, host = '127.0.0.1'): Promise<string> {
+  const server = createServer(handle)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://${host}:${(server.address() as AddressInfo).port}`
+}
+
+const redirect =
+  (to: (query: string) => string): RequestListener =>
+  (req, res) =>
+    void res.writeHead(303, { location: to(req.url!.split('?')[1] ?? '') }).end()
+
+/** An app whose callback leads on to another origin, and that one to a third, as chat.openai.com does to chatgpt.com. */
+async function leadingOn(t: ExecutionContext, { world }: Stage) {
+  const end = await serve(t, (_, res) => void res.end('<title>Arrived</title>'), 'localhost')
+  const middle = await serve(
+    t,
+    redirect((query) => `${end}/arrived?${query}`),
+  )
+  const callback = `${await serve(
+    t,
+    redirect((query) => `${middle}/next?${query}`),
+    'localhost',
+  )}/cb`
+  const grantTypes = ['authorization_code', 'refresh_token'] as const
+  const entry = { name: 'Leading on', redirects: [callback], grantTypes }
+  for (const [client, secret] of [
+    ['leads-on', digest('secret')],
+    ['leads-on-public', null],
+  ] as const)
+    await world.ledger.transact(SYSTEM, (state) => registerClient(state, { ...entry, client, secret }))
+  await world.news()
+  const arrived = async (page: Page): Promise<URLSearchParams> => {
+    await page.waitForURL(`${end}/arrived?**`)
+    return new URL(page.url()).searchParams
+  }
+  const side = (id: string): ClientSide => new ClientSide(world.url, { id, secret: 'secret', callback })
+  return { arrived, confidential: side('leads-on'), anybody: side('leads-on-public') }
+}
+
+test('1. the browser arrives, whatever the callback does next: after Allow, Deny, and a sign-in that leads straight through', async (t) => {
+  const on = await stage(t)
+  const { world, page, troubles } = on
+  const { arrived, confidential, anybody } = await leadingOn(t, on)
+  await page.goto(`/signup?return_to=${encodeURIComponent(confidential.link({ state: 'a b' }))}`)
+  await fillSignUp(page, 'alice')
+  await button(page, 'Create account').click()
+  await button(page, 'Allow').click()
+  const allowed = await arrived(page)
+  t.deepEqual([allowed.get('state'), allowed.get('iss')], ['a b', world.url])
+  t.is((await confidential.exchange(allowed.get('code')!)).status, 200)
+  await page.goto(world.url + anybody.link(PKCE))
+  await button(page, 'Allow').click()
+  t.truthy((await arrived(page)).get('code'), 'a public app')
+  await page.goto(world.url + anybody.link(PKCE))
+  await button(page, 'Deny').click()
+  t.is((await arrived(page)).get('error'), 'access_denied')
+  await page.goto(world.url)
+  await button(page, 'Sign out').click()
+  await page.getByRole('link', { name: 'Sign in' }).waitFor()
+  await world.news()
+  await page.goto(world.url + confidential.link())
+  await fillSignIn(page, 'alice')
+  await button(page, 'Sign in').click()
+  t.truthy((await arrived(page)).get('code'), 'who has said yes before')
+  t.deepEqual(await world.news(), ['SignedIn', 'CodeIssued'])
+  await page.goto(world.url)
+  await button(page, 'Sign out').click()
+  await page.goto(`${world.url}/signup?return_to=${encodeURIComponent(confidential.link({ scope: 'unknown' }))}`)
+  await fillSignUp(page, 'bob')
+  await button(page, 'Create account').click()
+  t.is((await arrived(page)).get('error'), 'invalid_scope', 'a sign-up for a request that is wrong')
+  t.deepEqual(troubles, [])
+})
+
+test('1, 7. the answer goes to a program on the device by its own scheme, at once or from a callback on', async (t) => {
+  const { world, page, troubles } = await stage(t)
+  const callback = `${await serve(
+    t,
+    redirect((query) => `com.example.app:/on?${query}`),
+  )}/cb`
+  const redirects = ['com.example.app:/cb', callback]
+  const entry = {
+    client: 'native',
+    name: 'Native',
+    secret: null,
+    redirects,
+    grantTypes: ['authorization_code'] as const,
+  }
+  await world.ledger.transact(SYSTEM, (state) => registerClient(state, entry))
+  await page.goto('/signup')
+  await fillSignUp(page, 'alice')
+  await button(page, 'Create account').click()
+  await page.getByText('Signed in as').waitFor()
+  for (const uri of redirects)
+    for (const choice of ['Allow', 'Deny']) {
+      await page.goto(
+        world.url + new ClientSide(world.url, { id: 'native', secret: undefined, callback: uri }).link(PKCE),
+      )
+      // There is no such program here, so the last thing to be seen is that the browser gives up on the scheme.
+      const failed = page.waitForEvent('requestfailed')
+      await button(page, choice).click()
+      const request = await failed
+      t.regex(request.url(), /^com\.example\.app:\/(cb|on)\?(code|error)=/, `${uri} ${choice}`)
+      t.notRegex(request.failure()!.errorText, /CSP|csp/)
+    }
+  t.deepEqual(troubles, [])
+})
+
+test('3. Allow pressed again on a slow line: the person arrives, with the one code that lives', async (t) => {
+  const held: ServerResponse[] = []
+  let target = ''
+  // A line on which the first answer to a consent is on its way for ever.
+  const line = await serve(t, (req, res) => {
+    const isAnswer = req.url === '/oauth/consent' && held.length === 0
+    if (isAnswer) held.push(res)
+    const passed = request(target + req.url, { method: req.method!, headers: req.headers }, (answer) => {
+      if (!isAnswer) answer.pipe(res.writeHead(answer.statusCode!, answer.headers))
+    })
+    req.pipe(passed)
+  })
+  const { world, app, page } = await stage(t, desktop, { publicUrl: line })
+  target = world.url
+  await page.goto(`${line}/signup?return_to=${encodeURIComponent(app.link())}`)
+  await fillSignUp(page, 'alice')
+  await button(page, 'Create account').click()
+  const { x, y } = (await button(page, 'Allow').boundingBox())!
+  // By hand: a locator would wait for the navigation that is held up.
+  await page.mouse.click(x + 5, y + 5)
+  const seenTypes: string[] = []
+  while (!seenTypes.includes('CodeIssued')) seenTypes.push(...(await world.news()))
+  t.is(app.arrivals.length, 0)
+  await page.mouse.click(x + 5, y + 5)
+  const code = (await arrival(page, app)).get('code')!
+  t.is((await app.exchange(code)).status, 200)
+  t.deepEqual(
+    [...seenTypes, ...(await world.news())],
+    [...SIGNED_UP, ...['ConsentGranted', 'CodeIssued', 'CodeIssued', 'TokenIssued']],
+  )
 })
 
 /** What has the focus, by its label or text, and what shows it. */

@@ -241,10 +241,13 @@ test('70. each documented operation asks for a token; a method that is not docum
   const { url, news } = await startWorld(t)
   await news()
   const paths = [...new Set(documented.map((operation) => operation.split(' ')[1]!))]
+  /** Whether an operation is documented, under this path or under one with a parameter that takes it in. */
+  const isDocumented = (method: string, path: string): boolean =>
+    documented.some((operation) => new RegExp(`^${operation.replace(/\{\w+\}/g, '[^/]+')}$`).test(`${method} ${path}`))
   for (const path of paths)
     for (const method of METHODS) {
       const { status } = await fetch(url + path.replace(/\{\w+\}/g, 'me'), { method: method.toUpperCase() })
-      t.is(status, documented.includes(`${method} ${path}`) ? 401 : 405, `${method} ${path}`)
+      t.is(status, isDocumented(method, path) ? 401 : 405, `${method} ${path}`)
     }
   t.deepEqual(await news(), [])
 })

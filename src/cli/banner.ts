@@ -1,7 +1,6 @@
 /** What a person sees when the server starts: where things are, and what is missing next. */
 import { resolve } from 'node:path'
 import { styleText } from 'node:util'
-import type { Client } from '../domain/clients.ts'
 import { COMMAND } from '../http/assets.ts'
 import { isLoopbackHost } from '../http/origin.ts'
 import { type AuthMode, isForUsers } from '../service/policy.ts'
@@ -22,8 +21,8 @@ export const addressTrouble = ({ HOST: host, PUBLIC_URL: url }: Config): string 
     ? `Other machines can reach Daybook, but PUBLIC_URL is ${url}, which leads to this one only: set PUBLIC_URL to the address that people open`
     : undefined
 
-/** What the banner tells of the book: ChatGPT's client, how many callbacks wait, how many people have an account. */
-export type Known = { readonly chatgpt: Client; readonly waiting: number; readonly people: number }
+/** What the banner tells of the book: how many apps are connected, how many callbacks wait, how many people have an account. */
+export type Known = { readonly connections: number; readonly waiting: number; readonly people: number }
 
 export function banner(config: Config, known: Known): string {
   const url = config.PUBLIC_URL
@@ -55,8 +54,10 @@ function missingNext(config: Config, known: Known): string[] {
   const trouble = addressTrouble(config)
   if (trouble !== undefined) missing.push(trouble)
   if (config.PUBLIC_URL.startsWith('http:') && config.AUTH_MODE !== 'none')
-    missing.push(`ChatGPT needs https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`)
-  missing.push(...missingFor[config.AUTH_MODE](known, command))
+    missing.push(
+      `Assistants in a cloud, such as ChatGPT, need https: put a proxy in front and set PUBLIC_URL (now ${config.PUBLIC_URL})`,
+    )
+  missing.push(...missingFor[config.AUTH_MODE](known, command, config.PUBLIC_URL))
   if ((config.OPENAI_CLIENT_SECRET?.length ?? SHORT_SECRET) < SHORT_SECRET)
     missing.push('OPENAI_CLIENT_SECRET is short: it can be guessed. Use 32 random characters, or let Daybook make one')
   if (config.OPENAI_VERIFICATION_TOKEN === undefined && ['oauth', 'service_http'].includes(config.AUTH_MODE))
@@ -64,11 +65,9 @@ function missingNext(config: Config, known: Known): string[] {
   return missing
 }
 
-const missingFor: { readonly [M in AuthMode]: (known: Known, command: string) => string[] } = {
-  oauth: ({ chatgpt, waiting }, command) => [
-    ...(chatgpt.redirects.length === 0
-      ? [`Connect ChatGPT: ${command} client show chatgpt  (client ID and secret to paste)`]
-      : []),
+const missingFor: { readonly [M in AuthMode]: (known: Known, command: string, url: string) => string[] } = {
+  oauth: ({ connections, waiting }, command, url) => [
+    ...(connections === 0 ? [`Connect an assistant: give it ${url}/mcp (docs/connect says how)`] : []),
     ...(waiting === 0
       ? []
       : [
@@ -76,8 +75,8 @@ const missingFor: { readonly [M in AuthMode]: (known: Known, command: string) =>
         ]),
   ],
   user_http: (_, command) => [
-    `Give ChatGPT an API key of yours: ${command} key add NAME --label L, or sign in and make one`,
+    `Give your assistant an API key of yours: ${command} key add NAME --label L, or sign in and make one`,
   ],
-  service_http: (_, command) => [`Give ChatGPT the service token: ${command} service-token show`],
-  none: () => ['AUTH_MODE=none: WHOEVER REACHES THIS ADDRESS CAN READ AND CHANGE EVERY LIST'],
+  service_http: (_, command) => [`Give your assistant the service token: ${command} service-token show`],
+  none: () => ['AUTH_MODE=none: ANYBODY WHO REACHES THIS ADDRESS CAN READ AND CHANGE EVERY LIST'],
 }

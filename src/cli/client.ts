@@ -20,6 +20,7 @@ import { COMMAND } from '../http/assets.ts'
 import { newId } from '../ledger/ids.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
+import { vouchingFor } from '../service/apps.ts'
 import { daybook } from '../service/caller.ts'
 import { digest, newSecret } from '../service/secrets.ts'
 import { type Act, bySince, type Input, InputError, type Row, type Tools, textOf, textsOf } from './act.ts'
@@ -102,16 +103,21 @@ const waitingOf = ({ waiting }: State, { id }: Client): Waiting[] =>
   waiting.by('client', id).sort((a, b) => (a.askedAt < b.askedAt ? -1 : 1))
 
 function summary(client: Client, waiting: readonly Waiting[]): Row {
-  const { id, clientId, name, redirects, grantTypes, createdAt } = client
+  const { id, clientId, name, redirects, grantTypes, registration, createdAt, usedAt, expiresAt } = client
+  const vouching = vouchingFor(client)
   return {
     id,
     name,
     client_id: clientId,
     kind: isPublic(client) ? 'public' : 'confidential',
+    registration,
+    vouched_by: vouching.by === 'document' ? vouching.host : vouching.by,
     callbacks: redirects.map((redirect) => redirect.uri),
     waiting: waiting.map((asked) => asked.uri),
     grant_types: grantTypes,
     since: createdAt,
+    last_connected: usedAt,
+    expires: expiresAt === null ? null : new Date(expiresAt).toISOString(),
   }
 }
 
@@ -161,7 +167,7 @@ export function addCommands(program: Command, { run }: Tools): void {
   client
     .command('list')
     .description('every app that may ask people for access')
-    .action(() => run('client list', {}, ['id', 'name', 'client_id', 'callbacks', 'waiting']))
+    .action(() => run('client list', {}, ['id', 'name', 'client_id', 'registration', 'callbacks', 'waiting']))
   client
     .command('show <id>')
     .description('what to give the app: client ID and secret; and callbacks that wait to be allowed')

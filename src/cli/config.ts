@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { z } from 'zod'
-import { isRedirectUri } from '../domain/clients.ts'
+import { isRedirectUri } from '../domain/redirects.ts'
 import { isEmail } from '../domain/users.ts'
 import { proxyList } from '../http/origin.ts'
 import { LIMITS } from '../service/limits.ts'
@@ -137,7 +137,7 @@ const SETTINGS = {
     help: 'the token that ChatGPT wants to see in the manifest',
   },
   OPENAI_REDIRECT_URIS: {
-    read: listOf(isRedirectUri, 'is not a callback: an absolute https URL without fragment'),
+    read: listOf((uri) => isRedirectUri(uri, false), 'is not a callback: an absolute https URL without fragment'),
     default: '',
     help: 'callbacks allowed for ChatGPT, comma-separated',
   },

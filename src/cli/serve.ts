@@ -70,8 +70,8 @@ export async function serve(config: Config): Promise<void> {
       if (trouble !== undefined) log.warn(trouble)
       if (config.AUTH_MODE === 'none')
         log.warn('AUTH_MODE=none: whoever reaches this address can read and change every list')
-      const known = await ledger.read(({ clients, waiting, users }) => ({
-        chatgpt: clients.get(CHATGPT)!,
+      const known = await ledger.read(({ grants, waiting, users }) => ({
+        connections: grants.size,
         waiting: waiting.countBy('client', CHATGPT),
         people: users.size,
       }))

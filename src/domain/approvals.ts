@@ -3,6 +3,7 @@ import type { ExpiredDropped } from './book.ts'
 import type { ClientEvent } from './clients.ts'
 import type { ConsentEvent } from './consents.ts'
 import type { GrantEvent } from './grants.ts'
+import { matchesRedirect } from './redirects.ts'
 import { includesScope } from './scopes.ts'
 import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
@@ -64,7 +65,7 @@ export const on: On<Approvals, ApprovalEvent | Ends> = {
   ClientSecretRotated: ({ approvals }, { data }) => approvals.deleteBy('client', data.client),
   RedirectUriWithdrawn({ approvals }, { data }) {
     for (const key of approvals.keysBy('client', data.client))
-      if (approvals.get(key)!.redirectUri === data.uri) approvals.delete(key)
+      if (matchesRedirect(data.uri, approvals.get(key)!.redirectUri)) approvals.delete(key)
   },
   ExpiredDropped({ approvals }, { data }) {
     for (const key of expiredKeys(approvals, data.until)) approvals.delete(key)

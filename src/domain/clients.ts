@@ -1,9 +1,23 @@
 /** Clients: programs that may ask a user for a grant, and the exact callbacks they may be answered at (RFC 6749 §2). */
 import type { ExpiredDropped } from './book.ts'
+import type { GrantEvent } from './grants.ts'
+import { isChatGptCallback, isRedirectUri, matchesRedirect } from './redirects.ts'
 import { accept, type Decision, type Keeps, type On, refuse, type Says, type Sealed, type Trace } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
 
-type RedirectFrom = 'settings' | 'operator'
+/** Who named a callback; `client`: the client itself, when it registered or in its document. */
+type RedirectFrom = 'settings' | 'operator' | 'client'
+
+/**
+ * How a client came: made by the operator (ChatGPT's built-in one too), registered by itself (RFC 7591), or described by
+ * the document at its client ID (OAuth Client ID Metadata Document).
+ */
+export type Registration = 'operator' | 'dynamic' | 'document'
+
+/** How a client that registered itself said that it would authenticate (RFC 7591 §2). */
+export const AUTH_METHODS = ['none', 'client_secret_post', 'client_secret_basic'] as const
+export type AuthMethod = (typeof AUTH_METHODS)[number]
+
 export type ClientEvent =
   | {
       type: 'ClientRegistered'
@@ -14,11 +28,20 @@ export type ClientEvent =
         secret: string | null
         secretFrom: SecretFrom
         grantTypes: readonly GrantType[]
+        registration: Registration
+        /** ms since 1970; `null` for an operator's client, which stays. */
+        expiresAt: number | null
+        authMethod: AuthMethod | null
+        /** Digest of the registration access token (RFC 7592 §3). */
+        registrationToken: string | null
       }
     }
+  /** The document at its client ID was read, and that was worth a note: another name, or some time had passed. */
+  | { type: 'ClientDocumentRead'; data: { client: string; name: string; grantTypes: readonly GrantType[] } }
   | { type: 'ClientIdChanged'; data: { client: string; clientId: string } }
   | { type: 'ClientSecretRotated'; data: { client: string; secret: string; secretFrom: SecretFrom } }
-  | { type: 'ClientRemoved'; data: { client: string } }
+  /** `cause`: an operator removed it, it removed itself, or it gave way to a newer one. */
+  | { type: 'ClientRemoved'; data: { client: string; cause: 'operator' | 'client' | 'room' } }
   | { type: 'RedirectUriRequested'; data: { client: string; uri: string; expiresAt: number } }
   | { type: 'RedirectUriAllowed'; data: { client: string; uri: string; from: RedirectFrom } }
   | { type: 'RedirectUriWithdrawn'; data: { client: string; uri: string } }
@@ -44,7 +67,16 @@ export type Client = {
   readonly secretFrom: SecretFrom
   readonly grantTypes: readonly GrantType[]
   readonly redirects: readonly { readonly uri: string; readonly from: RedirectFrom }[]
+  readonly registration: Registration
+  /** ms since 1970; `null`: never. */
+  readonly expiresAt: number | null
+  readonly authMethod: AuthMethod | null
+  readonly registrationToken: string | null
+  /** When somebody last connected it: a code of its was redeemed. */
+  readonly usedAt: string | null
   readonly createdAt: string
+  /** When its document was last noted to be read. */
+  readonly readAt: string
 }
 
 /** A callback that was asked for, and that an operator may allow. */
@@ -57,13 +89,18 @@ export type Waiting = {
   /** From where it was asked for. */
   readonly trace: Sealed<Trace> | undefined
 }
+type Index = 'clientId' | 'unused' | 'minute'
 export type Clients = {
-  readonly clients: Table<Client, 'clientId'>
+  readonly clients: Table<Client, Index>
   readonly waiting: Table<Waiting, 'client' | 'minute'>
 }
 
 export const tables = (sight: Sight): Clients => ({
-  clients: new Table<Client, 'clientId'>(sight, { clientId: (client) => client.clientId }),
+  clients: new Table<Client, Index>(sight, {
+    clientId: (client) => client.clientId,
+    unused: (client) => (client.usedAt === null && client.expiresAt !== null ? client.registration : undefined),
+    minute: (client) => (client.expiresAt === null ? undefined : minuteOf(client.expiresAt)),
+  }),
   waiting: new Table<Waiting, 'client' | 'minute'>(sight, {
     client: (asked) => asked.client,
     minute: (asked) => minuteOf(asked.expiresAt),
@@ -79,9 +116,22 @@ const change = ({ clients }: Clients, id: string, to: (client: Client) => Partia
   if (client !== undefined) clients.set(id, { ...client, ...to(client) })
 }
 
-export const on: On<Clients, ClientEvent | ExpiredDropped> = {
+/** For so long after its last connection has ended, a client that came by itself is still known. */
+const USED_TTL_MS = 90 * 86_400_000
+
+type Uses = Extract<GrantEvent, { type: 'TokenIssued' }>
+export const on: On<Clients, ClientEvent | Uses | ExpiredDropped> = {
   ClientRegistered: ({ clients }, { at, data: { client: id, ...rest } }) =>
-    clients.set(id, { id, ...rest, redirects: [], createdAt: at }),
+    clients.set(id, { id, ...rest, redirects: [], usedAt: null, createdAt: at, readAt: at }),
+  ClientDocumentRead: (rows, { at, data: { client, ...rest } }) =>
+    change(rows, client, () => ({ ...rest, readAt: at })),
+  TokenIssued(rows, { at, data }) {
+    const client = rows.clients.get(data.client)
+    // An operator's client stays whatever happens: its row need not change with every connection.
+    if (client?.expiresAt == null) return
+    const expiresAt = Math.max(client.expiresAt, data.grantExpiresAt + USED_TTL_MS)
+    rows.clients.set(client.id, { ...client, usedAt: at, expiresAt })
+  },
   ClientRemoved({ clients, waiting }, { data }) {
     clients.delete(data.client)
     waiting.deleteBy('client', data.client)
@@ -101,20 +151,36 @@ export const on: On<Clients, ClientEvent | ExpiredDropped> = {
     rows.waiting.delete(waitingKey({ client, uri }))
     change(rows, client, ({ redirects }) => ({ redirects: redirects.filter((redirect) => redirect.uri !== uri) }))
   },
-  ExpiredDropped({ waiting }, { data: { until } }) {
+  ExpiredDropped({ clients, waiting }, { data: { until } }) {
     for (const key of expiredKeys(waiting, until)) waiting.delete(key)
+    for (const key of expiredKeys(clients, until)) clients.delete(key)
   },
 }
 
+const came: { readonly [R in Registration]: (name: string, clientId: string) => string } = {
+  operator: (name, clientId) => `registered the client ${name} as ${clientId}`,
+  dynamic: (name, clientId) => `registered itself: the app ${name} as ${clientId}`,
+  document: (name, clientId) => `met the app ${name}, which describes itself at ${clientId}`,
+}
+const removals = {
+  operator: 'removed the client',
+  client: 'took back the registration of',
+  room: 'pushed out an app that nobody had used,',
+}
+
 export const says: Says<ClientEvent> = {
-  ClientRegistered: ({ data }) => `registered the client ${data.name} as ${data.clientId}`,
+  ClientRegistered: ({ data }) => came[data.registration](data.name, data.clientId),
+  ClientDocumentRead: ({ data }) => `read the document of the app ${data.name} again`,
   ClientIdChanged: ({ data }, names) => `changed the client id of ${names.client(data.client)} to ${data.clientId}`,
   ClientSecretRotated: ({ data }, names) =>
     `gave ${names.client(data.client)} a new secret${data.secretFrom === 'settings' ? ' (from the settings)' : ''}`,
   ClientRemoved: ({ data }, names) =>
-    `removed the client ${names.client(data.client)}: all that it had been given ended`,
+    `${removals[data.cause]} ${names.client(data.client)}: all that it had been given ended`,
   RedirectUriRequested: ({ data }, names) => `asked to answer ${names.client(data.client)} at ${data.uri}`,
-  RedirectUriAllowed: ({ data }, names) => `allowed ${names.client(data.client)} the callback ${data.uri}`,
+  RedirectUriAllowed: ({ data }, names) =>
+    data.from === 'client'
+      ? `noted the callback ${data.uri} of ${names.client(data.client)}`
+      : `allowed ${names.client(data.client)} the callback ${data.uri}`,
   RedirectUriWithdrawn: ({ data }, names) => `withdrew from ${names.client(data.client)} the callback ${data.uri}`,
 }
 
@@ -138,32 +204,9 @@ export const findClient = ({ clients }: Clients, id: string): Client | undefined
 export const clientByClientId = ({ clients }: Clients, clientId: string): Client | undefined =>
   clients.by('clientId', clientId)[0]
 
-/** Simple string comparison (RFC 6749 §3.1.2.3, RFC 9700 §2.1). */
-export const isAllowedRedirect = (client: Client, uri: string): boolean =>
-  client.redirects.some((redirect) => redirect.uri === uri)
-
-/** What an authorization response may carry (RFC 6749 §4.1.2, RFC 9207). */
-const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error', 'error_description', 'error_uri']
-
-/** An absolute https URI, or http on loopback, without fragment or user information (RFC 6749 §3.1.2, RFC 8252 §7.3). */
-export function isRedirectUri(uri: string): boolean {
-  if (uri.length > 2048 || /[^\x21-\x7e]/.test(uri) || uri.includes('#') || !URL.canParse(uri)) return false
-  const { href, protocol, hostname, host, username, password, searchParams } = new URL(uri)
-  // Written as every browser writes it: then nobody can read another address into it.
-  if (href !== uri && href !== `${uri}/`) return false
-  // What the answer carries must not stand there twice (RFC 6749 §3.1).
-  if (ANSWER_PARAMETERS.some((name) => searchParams.has(name))) return false
-  // A host name may hold characters that mean something in a Content-Security-Policy, where this origin goes.
-  if (username !== '' || password !== '' || !/^[a-z0-9.:[\]-]+$/.test(host)) return false
-  return protocol === 'https:' || (protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
-}
-
-/**
- * Is this on a host where ChatGPT takes its answers? Only such a callback may wait for an operator, without a query and
- * in letters that mean nothing to a shell: anybody can send it, and an operator will paste it.
- */
-export const isChatGptCallback = (uri: string): boolean =>
-  /^https:\/\/(chat\.openai\.com|chatgpt\.com)\/[\w./-]{1,200}$/.test(uri) && new URL(uri).href === uri
+/** Is this a callback of the client? On loopback any port is (see `matchesRedirect`). */
+export const isAllowedRedirect = (client: Pick<Client, 'redirects'>, uri: string): boolean =>
+  client.redirects.some((redirect) => matchesRedirect(redirect.uri, uri))
 
 type Settle = {
   /** From the settings; what they do not give is `undefined`. */
@@ -188,7 +231,7 @@ export function settleChatGpt(rows: Clients, settings: Settle): Decision<ClientE
   if (known === undefined)
     facts.push({
       type: 'ClientRegistered',
-      data: { client, clientId, name: 'ChatGPT', grantTypes: GRANT_TYPES, ...secret },
+      data: { client, clientId, name: 'ChatGPT', grantTypes: GRANT_TYPES, ...secret, ...BY_OPERATOR },
     })
   else if (clientId !== known.clientId) facts.push({ type: 'ClientIdChanged', data: { client, clientId } })
   return accept([...facts, ...secretFacts, ...settleRedirects(known, settings.redirects)], undefined, keeps)
@@ -224,6 +267,9 @@ function settleRedirects(known: Client | undefined, wanted: readonly string[]): 
   ]
 }
 
+/** What an operator's client has not. */
+const BY_OPERATOR = { registration: 'operator', expiresAt: null, authMethod: null, registrationToken: null } as const
+
 type Register = {
   client: string
   name: string
@@ -237,9 +283,10 @@ type Register = {
 export function registerClient(_rows: Clients, input: Register): Decision<ClientEvent> {
   const { client, name, secret, redirects, grantTypes } = input
   if (!isClientName(name)) return refuse('client_name_invalid')
-  if (redirects.length === 0 || !redirects.every(isRedirectUri)) return refuse('redirect_invalid')
+  if (redirects.length === 0 || !redirects.every((uri) => isRedirectUri(uri, secret === null)))
+    return refuse('redirect_invalid')
   const secretFrom = secret === null ? 'none' : 'shown'
-  const data = { client, clientId: client, name, secret, secretFrom, grantTypes } as const
+  const data = { client, clientId: client, name, secret, secretFrom, grantTypes, ...BY_OPERATOR } as const
   return accept<ClientEvent, undefined>(
     [
       { type: 'ClientRegistered', data },
@@ -252,7 +299,7 @@ export function registerClient(_rows: Clients, input: Register): Decision<Client
 }
 
 /** 1–60 characters that a person can read on the consent page. */
-const isClientName = (name: string): boolean =>
+export const isClientName = (name: string): boolean =>
   name.trim() === name && name.length >= 1 && name.length <= 60 && name.isWellFormed() && !/\p{C}/u.test(name)
 
 type AskRedirect = { client: string; uri: string }
@@ -282,7 +329,7 @@ export function requestRedirect(
 export function allowRedirect(rows: Clients, { client, uri }: AskRedirect): Decision<ClientEvent> {
   const found = findClient(rows, client)
   if (found === undefined) return refuse('client_unknown')
-  if (!isRedirectUri(uri)) return refuse('redirect_invalid')
+  if (!isRedirectUri(uri, isPublic(found))) return refuse('redirect_invalid')
   if (isAllowedRedirect(found, uri)) return refuse('redirect_already_allowed')
   return accept([{ type: 'RedirectUriAllowed', data: { client: found.id, uri, from: 'operator' } }], undefined)
 }
@@ -314,7 +361,7 @@ export function removeClient(rows: Clients, id: string): Decision<ClientEvent, C
   const found = findClient(rows, id)
   if (found === undefined) return refuse('client_unknown')
   if (found.id === CHATGPT) return refuse('client_built_in')
-  return accept([{ type: 'ClientRemoved', data: { client: found.id } }], found)
+  return accept([{ type: 'ClientRemoved', data: { client: found.id, cause: 'operator' } }], found)
 }
 
 /** Refuses `client_unknown`, `client_public`, and `secret_from_settings` where the settings would put the old one back. */

@@ -1,15 +1,8 @@
 /** Consents: an authorization request while its user decides about it (RFC 6749 §4.1.1, §4.1.2). */
 import { type Approvals, isApproved } from './approvals.ts'
 import type { ExpiredDropped } from './book.ts'
-import {
-  type Client,
-  type ClientEvent,
-  type Clients,
-  clientByClientId,
-  isAllowedRedirect,
-  isPublic,
-} from './clients.ts'
-import type { CodeIssued } from './grants.ts'
+import { type Client, type ClientEvent, type Clients, isAllowedRedirect, isPublic } from './clients.ts'
+import type { CodeIssued, Grants } from './grants.ts'
 import { normalizeScope } from './scopes.ts'
 import { type SessionEvent, type Sessions, sessionUser } from './sessions.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
@@ -49,17 +42,28 @@ export type Consent = Asked & {
   /** Where it stands in the book: which is the oldest, whatever the clock did. */
   readonly seq: number
   readonly sealed: Sealed<{ state: string | null }>
+  /** What its user answered. It is kept until it expires, since a browser may send the same answer twice. */
+  readonly answer: Decided | null
 }
+/** `grant`: what an `allow` gave. */
+type Decided = { readonly decision: 'allow'; readonly grant: string } | { readonly decision: 'deny' }
 export type Consents = { readonly consents: Table<Consent, 'user' | 'client' | 'session' | 'minute'> }
 
 export const tables = (sight: Sight): Consents => ({
-  consents: new Table<Consent, 'user' | 'client' | 'session' | 'minute'>(sight, {
-    user: (consent) => consent.user,
-    client: (consent) => consent.client,
-    session: (consent) => consent.session,
-    minute: (consent) => minuteOf(consent.expiresAt),
-  }),
+  consents: new Table<Consent, 'user' | 'client' | 'session' | 'minute'>(
+    sight,
+    {
+      user: (consent) => consent.user,
+      client: (consent) => consent.client,
+      session: (consent) => consent.session,
+      minute: (consent) => minuteOf(consent.expiresAt),
+    },
+    (consent) => ROW_SIZE + consent.sealed.size + consent.redirectUri.length,
+  ),
 })
+
+/** What a row takes in memory besides its texts, indexes included: bytes, as measured. */
+const ROW_SIZE = 1500
 
 type Ends =
   | Extract<UserEvent, { type: 'UserRevoked' | 'UserErased' | 'PasswordChanged' }>
@@ -69,10 +73,10 @@ type Ends =
 export const on: On<Consents, ConsentEvent | Ends> = {
   ConsentRequested({ consents }, { seq, sealed, data: { request, replaces, ...rest } }) {
     if (replaces !== null) consents.delete(replaces)
-    consents.set(request, { ...rest, seq, sealed })
+    consents.set(request, { ...rest, seq, sealed, answer: null })
   },
-  ConsentGranted: ({ consents }, { data }) => consents.delete(data.request),
-  ConsentDenied: ({ consents }, { data }) => consents.delete(data.request),
+  ConsentGranted: (rows, { data: { request, grant } }) => decide(rows, request, { decision: 'allow', grant }),
+  ConsentDenied: (rows, { data }) => decide(rows, data.request, { decision: 'deny' }),
   UserRevoked: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   UserErased: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
@@ -86,6 +90,11 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   },
 }
 
+function decide({ consents }: Consents, request: string, answer: Decided): void {
+  const consent = consents.get(request)
+  if (consent !== undefined) consents.set(request, { ...consent, answer })
+}
+
 export const says: Says<ConsentEvent> = {
   ConsentRequested: ({ data }, names) => `was asked to let ${names.client(data.client)} in (${data.scope})`,
   ConsentGranted: ({ data }, names) => `let ${names.client(data.client)} in (${data.scope})`,
@@ -95,8 +104,18 @@ export const says: Says<ConsentEvent> = {
 /** RFC 7636 §4.1–4.2: an S256 challenge is 32 bytes in unpadded base64url. */
 const isChallenge = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text)
 
-/** The longest `state` that is kept and given back, in characters. */
-const MAX_STATE_LENGTH = 4096
+/** The longest `state` that is kept and given back: bytes, as JSON keeps it. */
+const MAX_STATE_SIZE = 4096
+
+/** What a text takes as JSON in UTF-8, without its quotes: bytes. */
+function jsonSize(text: string): number {
+  let size = -2
+  for (const character of JSON.stringify(text)) {
+    const code = character.codePointAt(0)!
+    size += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+  }
+  return size
+}
 
 /** What a client may be told about its authorization request. */
 export type AuthorizeReason = Extract<
@@ -116,7 +135,13 @@ export type AuthorizeReason = Extract<
 /** How an authorization request is answered, before anybody is asked. */
 export type Examined =
   /** Nothing in the request can be trusted with a redirect: tell the person (RFC 6749 §4.1.2.1). */
-  | { readonly page: Reason; readonly client?: Client; readonly redirectUri?: string }
+  | {
+      readonly page: Reason
+      /** The parameter that is missing, where one is. */
+      readonly missing?: 'client_id' | 'redirect_uri'
+      readonly client?: Client
+      readonly redirectUri?: string
+    }
   /** The redirect URI is the client's own, so the client is told. */
   | { readonly refusal: AuthorizeReason; readonly redirectUri: string; readonly state: string | null }
   | {
@@ -127,15 +152,22 @@ export type Examined =
       readonly mustAsk: boolean
     }
 
+/** What a request may name as `resource` (RFC 8707 §2). */
+export type Audiences = {
+  readonly accepted: readonly string[]
+  /** What a client that came by itself means when it names none. */
+  readonly standard: string
+}
+
 /**
  * RFC 6749 §4.1.1 with RFC 7636 and RFC 8707, as a table of steps from "who asks" to "what for".
  * @param parameters every value of every query parameter
- * @param audiences the resources that tokens may be bound to
+ * @param clientOf the client that a `client_id` names, or why there is none
  */
 export function examineRequest(
-  rows: Clients,
   parameters: ReadonlyMap<string, readonly string[]>,
-  audiences: readonly string[],
+  audiences: Audiences,
+  clientOf: (clientId: string) => Client | Reason,
 ): Examined {
   const values = (name: string): readonly string[] => parameters.get(name) ?? []
   // RFC 6749 §3.1: "Parameters sent without a value MUST be treated as if they were omitted."
@@ -143,16 +175,18 @@ export function examineRequest(
   // RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
   if (values('client_id').length > 1 || values('redirect_uri').length > 1) return { page: 'request_malformed' }
   const clientId = one('client_id')
-  const client = clientId === undefined ? undefined : clientByClientId(rows, clientId)
-  if (client === undefined) return { page: 'client_unknown' }
+  if (clientId === undefined) return { page: 'parameter_missing', missing: 'client_id' }
+  const client = clientOf(clientId)
+  if (typeof client === 'string') return { page: client }
   const redirectUri = one('redirect_uri')
-  if (redirectUri === undefined) return { page: 'redirect_unregistered', client }
+  if (redirectUri === undefined) return { page: 'parameter_missing', missing: 'redirect_uri', client }
   if (!isAllowedRedirect(client, redirectUri)) return { page: 'redirect_unregistered', client, redirectUri }
 
   const state = values('state').length === 1 ? values('state')[0]! : null
-  const refusal = askWrong(client, parameters, one, state, audiences)
+  const refusal = askWrong(client, parameters, one, state, audiences.accepted)
   if (refusal !== undefined) return { refusal, redirectUri, state }
-  const [challenge = null, resource = null] = [one('code_challenge'), one('resource')]
+  const challenge = one('code_challenge') ?? null
+  const resource = one('resource') ?? (client.registration === 'operator' ? null : audiences.standard)
   const scope = normalizeScope(one('scope'))!
   const asked = { client: client.id, redirectUri, scope, challenge, resource }
   // As OpenID Connect clients say that the user is to see a page. This is no OpenID provider: other prompts are unknown.
@@ -171,7 +205,7 @@ function askWrong(
   if ([...parameters.values()].some((values) => values.length > 1)) return 'parameter_repeated'
   if (one('response_type') === undefined) return 'parameter_missing'
   if (one('response_type') !== 'code') return 'response_type_unsupported'
-  if ((state ?? '').length > MAX_STATE_LENGTH) return 'state_too_long'
+  if (jsonSize(state ?? '') > MAX_STATE_SIZE) return 'state_too_long'
   if (normalizeScope(one('scope')) === undefined) return 'scope_invalid'
   const [challenge, method] = [one('code_challenge'), one('code_challenge_method')]
   // RFC 7636 §4.3: an absent method means "plain", which this server does not take (RFC 9700 §2.1.1).
@@ -185,29 +219,42 @@ function askWrong(
 
 type Request = { request: string; user: string; session: string; asked: Asked; state: string | null; ttlMs: number }
 
-/** How many requests one session may have open, as in as many tabs; the oldest in the book gives way. */
-const MAX_OPEN_PER_SESSION = 10
+/** How many requests one session may have open, as in as many tabs, and one user; the oldest in the book gives way. */
+const [MAX_OPEN_PER_SESSION, MAX_OPEN_PER_USER] = [10, 20]
+/** What all open requests may take in memory: bytes. */
+const MAX_SIZE = 32_000_000
 
 /**
  * Keeps the request as it was examined: what the page sends back later decides nothing but yes or no.
- * Refuses `session_ended`.
+ * Refuses `session_ended`, `consents_too_many`.
  */
 export function requestConsent(rows: Consents & Sessions & Users, input: Request, now: number): Decision<ConsentEvent> {
   const { asked, state, ttlMs, ...ids } = input
   if (sessionUser(rows, ids.session, now)?.id !== ids.user) return refuse('session_ended')
-  const place = (id: string): number => rows.consents.get(id)!.seq
-  const open = rows.consents.keysBy('session', ids.session).sort((a, b) => place(a) - place(b))
-  const replaces = open.length < MAX_OPEN_PER_SESSION ? null : open[0]!
+  const replaces = givingWay(rows, ids.session, ids.user)
+  if (replaces === null && rows.consents.totalSize >= MAX_SIZE) return refuse('consents_too_many')
   const data = { ...ids, expiresAt: now + ttlMs, replaces, ...asked }
   return accept([{ type: 'ConsentRequested', data, personal: { state } }], undefined)
 }
 
+function givingWay({ consents }: Consents, session: string, user: string): string | null {
+  const inSession = consents.keysBy('session', session)
+  const ofUser = consents.keysBy('user', user)
+  const [open, most] =
+    inSession.length >= MAX_OPEN_PER_SESSION ? [inSession, MAX_OPEN_PER_SESSION] : [ofUser, MAX_OPEN_PER_USER]
+  const place = (id: string): number => consents.get(id)!.seq
+  return open.length < most ? null : open.reduce((oldest, id) => (place(id) < place(oldest) ? id : oldest))
+}
+
 type Again = { user: string; session: string; asked: Asked; grant: string; code: string; codeTtlMs: number }
 
-/** Need the user not be asked? Always for a public client: anybody could be it (RFC 6749 §10.2). */
+/** Can a yes to that client be remembered? Not where anybody could be it (RFC 6749 §10.2), nor where nobody vouches. */
+const isMemorable = (client: Client): boolean => !isPublic(client) && client.registration === 'operator'
+
+/** Need the user not be asked? */
 export const isRemembered = (rows: Approvals & Clients, user: string, asked: Asked, now: number): boolean => {
   const client = rows.clients.get(asked.client)
-  if (client === undefined || isPublic(client) || !isAllowedRedirect(client, asked.redirectUri)) return false
+  if (client === undefined || !isMemorable(client) || !isAllowedRedirect(client, asked.redirectUri)) return false
   return isApproved(rows, { user, ...asked }, now)
 }
 
@@ -235,34 +282,44 @@ const openConsent = (rows: Consents & Clients, { request, session }: Answer, now
   return client !== undefined && isAllowedRedirect(client, consent.redirectUri) ? consent : undefined
 }
 
-/** Refuses `consent_unknown`: never asked, asked of another session, answered, expired, or no longer allowed. */
+/**
+ * A yes, and a code. The same yes again, as after a click on a slow line, gives another code, and the first one ends with
+ * it: as long as it has not been redeemed.
+ * Refuses `consent_unknown`: never asked, asked of another session, answered otherwise, expired, or no longer allowed.
+ */
 export function grantConsent(
-  rows: Consents & Clients,
+  rows: Consents & Clients & Grants,
   input: Allow,
   now: number,
 ): Decision<ConsentEvent | CodeIssued, Answered> {
   const consent = openConsent(rows, input, now)
-  if (consent === undefined) return refuse('consent_unknown')
-  const { request, grant, code } = input
+  if (consent === undefined || consent.answer?.decision === 'deny') return refuse('consent_unknown')
+  const { request, code } = input
+  const { user, client, redirectUri, scope, challenge, resource, answer } = consent
+  if (answer !== null && !hasOpenCode(rows, answer.grant, now)) return refuse('consent_unknown')
+  const grant = answer?.grant ?? input.grant
+  const approvedUntil = isMemorable(rows.clients.get(client)!) ? now + input.approvalTtlMs : null
+  const granted = { request, user, client, redirectUri, scope, grant, approvedUntil }
   const expiresAt = now + input.codeTtlMs
-  const { user, client, redirectUri, scope, challenge, resource } = consent
-  const approvedUntil = isPublic(rows.clients.get(client)!) ? null : now + input.approvalTtlMs
-  return accept(
+  const issued = { code, grant, user, client, redirectUri, scope, challenge, resource, expiresAt }
+  return accept<ConsentEvent | CodeIssued, Answered>(
     [
-      { type: 'ConsentGranted', data: { request, user, client, redirectUri, scope, grant, approvedUntil } },
-      { type: 'CodeIssued', data: { code, grant, user, client, redirectUri, scope, challenge, resource, expiresAt } },
+      ...(answer === null ? [{ type: 'ConsentGranted', data: granted } as const] : []),
+      { type: 'CodeIssued', data: issued },
     ],
     { redirectUri, state: consent.sealed.open?.state ?? null },
   )
 }
 
-/** Refuses `consent_unknown`, as `grantConsent` does. */
+/** Is there a code of that grant that could still be redeemed? */
+const hasOpenCode = ({ codes }: Grants, grant: string, now: number): boolean =>
+  codes.by('grant', grant).some((code) => !code.redeemed && now < code.expiresAt)
+
+/** A no; the same no again changes nothing. Refuses `consent_unknown`, as `grantConsent` does. */
 export function denyConsent(rows: Consents & Clients, input: Answer, now: number): Decision<ConsentEvent, Answered> {
   const consent = openConsent(rows, input, now)
-  if (consent === undefined) return refuse('consent_unknown')
+  if (consent === undefined || consent.answer?.decision === 'allow') return refuse('consent_unknown')
   const { user, client, redirectUri } = consent
-  return accept([{ type: 'ConsentDenied', data: { request: input.request, user, client } }], {
-    redirectUri,
-    state: consent.sealed.open?.state ?? null,
-  })
+  const facts = [{ type: 'ConsentDenied', data: { request: input.request, user, client } }] as const
+  return accept(consent.answer === null ? facts : [], { redirectUri, state: consent.sealed.open?.state ?? null })
 }

@@ -90,9 +90,8 @@ const MOST_AT_ONCE = 10_000
  * gives the same rows whatever the clock did. Gives whether there is more to let go of.
  */
 export function dropExpired(state: State, now: number): Decision<Event, boolean> {
-  const { waiting, sessions, consents, approvals, grants, codes, tokens, todos, outcomes } = state
   const due = new Map<number, number>()
-  for (const table of [waiting, sessions, consents, approvals, grants, codes, tokens, todos, outcomes])
+  for (const [, table] of tablesOf(state).filter(([, table]) => table.hasIndex('minute')))
     for (const minute of table.valuesOf('minute')) {
       const ends = (Number(minute) + 1) * 60_000
       if (ends <= now) due.set(ends, (due.get(ends) ?? 0) + table.countBy('minute', minute))

@@ -4,6 +4,7 @@ import { type Shown, standingOf } from './bearers.ts'
 import type { ExpiredDropped } from './book.ts'
 import { type ClientEvent, type Clients, isPublic } from './clients.ts'
 import type { Asked, ConsentEvent } from './consents.ts'
+import { matchesRedirect } from './redirects.ts'
 import { narrower } from './scopes.ts'
 import { accept, type Decision, type On, refuse, type Says } from './shape.ts'
 import { expiredKeys, minuteOf, type Sight, Table } from './table.ts'
@@ -167,7 +168,11 @@ type Ends =
   | ApprovalEvent
   | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
-  CodeIssued: ({ codes }, { data: { code, ...rest } }) => codes.set(code, { ...rest, redeemed: false }),
+  CodeIssued({ codes }, { data: { code, ...rest } }) {
+    // A yes that was sent twice gives a second code: of a grant, one code lives.
+    codes.deleteBy('grant', rest.grant)
+    codes.set(code, { ...rest, redeemed: false })
+  },
   CodeReplayed(rows, { data }) {
     endGrant(rows, data.grant)
     endCodes(rows, 'user', data.user, (code) => code.client === data.client)
@@ -207,7 +212,7 @@ export const on: On<Grants, GrantEvent | Ends> = {
   ClientRemoved: (rows, { data }) => endAllOf(rows, 'client', data.client),
   // Whoever is at that address is to get nothing more.
   RedirectUriWithdrawn: (rows, { data }) =>
-    endCodes(rows, 'client', data.client, (code) => code.redirectUri === data.uri),
+    endCodes(rows, 'client', data.client, (code) => matchesRedirect(data.uri, code.redirectUri)),
   // What was about to be given is not; what apps already hold stays until it is disconnected.
   PasswordChanged: (rows, { data }) => endCodes(rows, 'user', data.user),
   ExpiredDropped(rows, { data: { until } }) {

@@ -42,6 +42,10 @@ export class Table<V extends object, I extends string = never> {
     this.#indexes = new Map(entries.map(([name, of]) => [name, { of, keys: new Map() }]))
   }
 
+  hasIndex(name: string): boolean {
+    return this.#indexes.has(name as I)
+  }
+
   get size(): number {
     return this.#rows.size
   }

@@ -26,7 +26,7 @@ export function told(event: Recorded<Event>, state: State): Told {
     who: nameOf(event.actor, state),
     what: describe(event, state),
     through: [
-      client,
+      client === undefined ? undefined : appName(client, state),
       keyName(key, state),
       tool === undefined ? undefined : `tool ${tool}`,
       conversation === undefined ? undefined : `conversation ${conversation}`,
@@ -44,6 +44,12 @@ export const openable = ({ sealed, trace }: Recorded<Event>): boolean => sealed 
 export function openedText({ sealed, trace }: Recorded<Event>): (object & Trace) | undefined {
   const [text, from] = [sealed?.open, trace?.open]
   return text === undefined && from === undefined ? undefined : { ...text, ...from }
+}
+
+/** An app as the operator calls it; in quotes, as it calls itself, where it came by itself. */
+function appName(id: string, state: State): string {
+  const client = state.clients.get(id)
+  return client === undefined || client.registration === 'operator' ? id : `“${client.name}”`
 }
 
 /** What a key is for, as its owner named it. */

@@ -8,6 +8,7 @@ import helmet from 'koa-helmet'
 import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
 import { Refused } from '../ledger/refused.ts'
+import { documentFetcher, type FetchDocument } from '../service/documents.ts'
 import { isForUsers } from '../service/policy.ts'
 import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
@@ -20,6 +21,7 @@ import { mcpRoutes } from './mcp/route.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
 import { metadataRoutes } from './oauth/metadata.ts'
+import { registerRoutes } from './oauth/register.ts'
 import { revokeRoutes } from './oauth/revoke.ts'
 import { tokenRoutes } from './oauth/token.ts'
 import { clientAddress, meterOf, prefersPage } from './origin.ts'
@@ -54,6 +56,7 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
   { router: tokenRoutes(deps), surface: 'oauth' },
   { router: revokeRoutes(deps), surface: 'oauth' },
   { router: introspectRoutes(deps), surface: 'oauth' },
+  ...(deps.settings.clientRegistration === 'on' ? [{ router: registerRoutes(deps), surface: 'oauth' } as const] : []),
   { router: authorizeRoutes(deps), surface: 'page' },
 ]
 
@@ -71,9 +74,18 @@ const sitemap = (deps: Deps): readonly Place[] => [
   { router: peopleRoutes(deps), surface: 'page' },
 ]
 
-/** @param trustedProxies whose `X-Forwarded-For` is believed */
-export function createApp(given: Omit<Deps, 'services'>, trustedProxies: BlockList): Koa {
-  const deps: Deps = { ...given, services: createServices(given.ledger, given.settings) }
+/**
+ * @param trustedProxies whose `X-Forwarded-For` is believed
+ * @param fetchDocument how client-id documents are fetched
+ */
+export function createApp(
+  given: Omit<Deps, 'services'>,
+  trustedProxies: BlockList,
+  fetchDocument: FetchDocument = documentFetcher(),
+): Koa {
+  const { ledger, settings, log } = given
+  const onUnreadable = (clientId: string, why: string): void => log.warn({ clientId, why }, 'a client-id document')
+  const deps: Deps = { ...given, services: createServices(ledger, settings, { fetchDocument, onUnreadable }) }
   const app = new Koa()
   const places = sitemap(deps)
   const placeOf = placeFinder(places)

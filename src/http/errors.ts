@@ -62,6 +62,7 @@ export function answerOAuth(ctx: Context, refused: Refused): void {
   ctx.status = status
   ctx.body = { error: word, error_description: refused.detail ?? description }
   tellWait(ctx, refused)
-  // RFC 6749 §5.2: 401 "MUST include the WWW-Authenticate response header field".
-  if (status === 401) ctx.set('WWW-Authenticate', 'Basic realm="Daybook", charset="UTF-8"')
+  // RFC 6749 §5.2: 401 "MUST include the WWW-Authenticate response header field". RFC 7592 §2: as RFC 6750 says.
+  const scheme = word === 'invalid_token' ? 'Bearer error="invalid_token"' : 'Basic realm="Daybook", charset="UTF-8"'
+  if (status === 401) ctx.set('WWW-Authenticate', scheme)
 }

@@ -12,7 +12,8 @@ import type { Deps } from './settings.ts'
 type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
 
 const PATH = '/todos/:username/items'
-const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes', 'username']
+const BATCH_PATH = '/todos/:username/batch'
+const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes']
 /** A merge patch (RFC 7396), by its own name or as JSON. */
 const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
@@ -31,30 +32,30 @@ export function itemRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = onlyMembers(jsonObject(ctx), ITEM_MEMBERS)
+    const body = onlyMembers(jsonObject(ctx), [...ITEM_MEMBERS, 'username'])
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
     ctx.set('Location', `${deps.settings.publicUrl}${ctx.path}/${items[0]!.id}`)
     answerItem(ctx, items[0]!)
   })
 
-  router.post(`${PATH}/batch`, async (ctx) => {
+  router.post(BATCH_PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
-    const run = Object.hasOwn(actions, String(body.action)) ? actions[body.action as Action] : undefined
-    if (run === undefined)
+    const { action } = body
+    if (typeof action !== 'string' || !Object.hasOwn(actions, action))
       throw new Refused('batch_invalid', `"action" must be one of ${Object.keys(actions).join(', ')}.`)
     ctx.set('Cache-Control', 'no-store')
-    ctx.body = await run(todos, caller, body, keyOf(ctx))
+    ctx.body = await actions[action as Action](todos, caller, body, keyOf(ctx))
   })
 
   router.get(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, READ)
     queryOf(ctx, [])
-    answerItem(ctx, await todos.get(caller, String(ctx.params.id)))
-    ctx.status = 200
-    if (!ctx.fresh) return
+    const item = await todos.get(caller, String(ctx.params.id))
+    answerItem(ctx, item)
+    if (!isKnown(ctx, item)) return
     ctx.body = null
     ctx.status = 304
   })
@@ -62,7 +63,7 @@ export function itemRoutes(deps: Deps): Router {
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done'])
+    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done', 'username'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
   })
@@ -150,11 +151,19 @@ function wholeNumber(name: string, text: string): number {
   return Number(text)
 }
 
+const tagsIn = (header: string): string[] => header.split(',').map((tag) => tag.trim())
+
+/**
+ * `If-None-Match` (RFC 9110 §13.1.2). Unlike Koa's `fresh` this ignores `Cache-Control: no-cache`, which `fetch` adds
+ * and which is for caches.
+ */
+const isKnown = (ctx: Context, item: Item): boolean =>
+  tagsIn(ctx.get('if-none-match')).some((tag) => tag === '*' || tag.replace(/^W\//, '') === etagOf(item))
+
 /** `If-Match` (RFC 9110 §13.1.1): whether the to-do still is what the caller read. Weak tags never match. */
 function expectation(ctx: Context): Safely['expects'] {
-  const header = ctx.get('if-match').trim()
-  if (ctx.req.headers['if-match'] === undefined) return undefined
-  if (header === '*') return () => true
-  const tags = header.split(',').map((tag) => tag.trim())
-  return (item) => tags.includes(etagOf(item))
+  const header = ctx.req.headers['if-match']
+  if (header === undefined) return undefined
+  const tags = tagsIn(header)
+  return (item) => tags.includes('*') || tags.includes(etagOf(item))
 }

@@ -3,12 +3,13 @@ import { type AccessEntry, accessOf, type Ended, endAccess } from '../domain/acc
 import { type Introspected, introspect, type Shown, userToRefresh } from '../domain/bearers.ts'
 import { type Client, clientByClientId, type GrantType, isPublic } from '../domain/clients.ts'
 import { type Given, redeemCode, refreshTokens, revokeToken } from '../domain/grants.ts'
+import { refuse } from '../domain/shape.ts'
 import { REFRESH_KEY } from '../ledger/book.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
 import { addressOf, type Caller, clientCaller, type Provenance } from './caller.ts'
 import type { Limits } from './limits.ts'
-import type { Policy } from './policy.ts'
+import { acceptsClient, type Policy } from './policy.ts'
 import { challengeOf, digest, grantOfRefreshToken, matchesDigest, newRefreshToken, newSecret } from './secrets.ts'
 
 /** One reading of how a client says who it is. A public client has no secret, and gives ''. */
@@ -62,7 +63,12 @@ export class Access {
    * @throws {Refused} `client_unauthenticated`, `rate_limited`
    */
   async authenticate(from: Provenance, readings: readonly Credentials[]): Promise<ClientCaller> {
-    const clients = await this.#ledger.read((state) => readings.map(({ id }) => clientByClientId(state, id)))
+    const clients = await this.#ledger.read((state) =>
+      readings.map(({ id }) => {
+        const client = clientByClientId(state, id)
+        return client !== undefined && acceptsClient(this.#policy, client) ? client : undefined
+      }),
+    )
     const right = readings.map(({ secret }, i) => {
       const client = clients[i]
       const isRight = matchesDigest(secret, client?.secret ?? NO_SECRET)
@@ -88,7 +94,7 @@ export class Access {
     const shown = digest(code)
     // The connection that a code is for never changes, so it may be looked up before the decision.
     const grant = await this.#ledger.ask(by, (state) => state.codes.get(shown)?.grant)
-    if (grant === undefined) throw new Refused('code_unknown')
+    if (grant === undefined) return this.#ledger.transact(by, () => refuse('code_unknown'))
     const challenge = verifier === undefined ? null : challengeOf(verifier)
     const { refreshMaxTtlMs } = this.#policy
     return this.#issue(by, grant, (made) =>
@@ -109,7 +115,7 @@ export class Access {
   async refresh(by: ClientCaller, { token, scope, resource }: RefreshRequest): Promise<Issued> {
     requireGrantType(by, 'refresh_token')
     const from = this.#shown(token)
-    if (from.grant === undefined) throw new Refused('refresh_unknown')
+    if (from.grant === undefined) return this.#ledger.transact(by, () => refuse('refresh_unknown'))
     const asked = { from, client: by.client.id, scope, resource }
     // A token that is shown too late, or again, is not held up: what it ends has to end at once.
     const user = await this.#ledger.ask(by, (state, now) => userToRefresh(state, asked, now))

@@ -4,7 +4,10 @@ import { DocumentUnreadable, type FetchDocument } from './documents.ts'
 type Kept<V> = { readonly value: V; readonly endsAt: number }
 
 const MAX_DOCUMENTS = 500
-/** After a failure a URL is not asked again for this time. */
+/**
+ * After a failure a URL is not asked again for this time. Error responses must not be cached (draft §5.2): this limits
+ * only how often a stranger can make Daybook ask a host.
+ */
 const BACK_OFF_MS = 30_000
 
 export class DocumentCache<T> {

@@ -40,7 +40,7 @@ export class DocumentUnreadable extends Error {
 
 const MAX_URL_LENGTH = 2048
 const DEADLINE_MS = 5000
-/** §8.7 recommends 5 kB as the least. */
+/** §8.7 recommends a limit, and 5 kB for it. Documents with keys and translated names are larger. */
 const MAX_SIZE = 65_536
 const MAX_DEPTH = 16
 const FETCHES_AT_ONCE = 8

@@ -1,4 +1,5 @@
 /** What the operator has decided: the part of the settings that use cases depend on. */
+import type { Client } from '../domain/clients.ts'
 import type { LimitSettings } from './limits.ts'
 
 /** How ChatGPT authenticates (the plugin guide's four ways). */
@@ -37,3 +38,7 @@ export const apiAudiences = ({ publicUrl }: Pick<Policy, 'publicUrl'>): readonly
 
 /** The resource of MCP tokens, exactly so. */
 export const mcpAudience = ({ publicUrl }: Pick<Policy, 'publicUrl'>): string => `${publicUrl}/mcp`
+
+/** Where apps may not register themselves, those that did are not accepted any more. */
+export const acceptsClient = ({ clientRegistration }: Policy, { registration }: Client): boolean =>
+  registration === 'operator' || clientRegistration === 'on'

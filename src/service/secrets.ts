@@ -2,9 +2,9 @@
 import { createHash, createHmac, randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
 
 /** What a secret is for stands in front of it, so that one that leaks can be recognized. */
-type Prefix = 'dbc' | 'dba' | 'dbs' | 'dbw' | 'dbk'
+type Prefix = 'dbc' | 'dba' | 'dbs' | 'dbw' | 'dbk' | 'dbm'
 
-/** 256 bits at random: a code (`dbc`), access token (`dba`), client or service secret (`dbs`), API key (`dbk`) or cookie (`dbw`). */
+/** 256 bits at random: a code (`dbc`), access token (`dba`), client or service secret (`dbs`), API key (`dbk`), registration access token (`dbm`) or cookie (`dbw`). */
 export const newSecret = (prefix: Prefix): string => `${prefix}_${randomBytes(32).toString('base64url')}`
 
 /**

@@ -2,8 +2,11 @@
 import type { Ledger } from '../ledger/ledger.ts'
 import { Access } from './access.ts'
 import { Accounts } from './accounts.ts'
+import { Apps, type Outside } from './apps.ts'
 import { Audit } from './audit.ts'
 import { Authentication } from './authentication.ts'
+import { Authorization } from './authorization.ts'
+import { documentFetcher } from './documents.ts'
 import { Keys } from './keys.ts'
 import { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
@@ -17,6 +20,8 @@ export type Services = OperatorServices & {
   readonly accounts: Accounts
   readonly todos: Todos
   readonly access: Access
+  readonly apps: Apps
+  readonly authorization: Authorization
 }
 
 /** What depends on no policy. */
@@ -27,9 +32,14 @@ export type OperatorServices = {
   readonly audit: Audit
 }
 
-export function createServices(ledger: Ledger, policy: Policy): Services {
+export function createServices(
+  ledger: Ledger,
+  policy: Policy,
+  outside: Outside = { fetchDocument: documentFetcher(), onUnreadable: () => {} },
+): Services {
   const limits = new Limits(policy.limits)
   const shared = sharedServices(ledger, limits)
+  const apps = new Apps(ledger, limits, policy, outside)
   return {
     ...shared,
     limits,
@@ -37,6 +47,8 @@ export function createServices(ledger: Ledger, policy: Policy): Services {
     accounts: new Accounts(ledger, limits, shared.users, policy),
     todos: new Todos(ledger, limits, policy),
     access: new Access(ledger, limits, policy),
+    apps,
+    authorization: new Authorization(ledger, limits, policy, apps),
   }
 }
 

@@ -108,7 +108,7 @@ export class Todos {
   }
 
   /** @throws {Refused} `filter_invalid`, `cursor_invalid` */
-  find(caller: ListCaller, query: Query): Promise<Found> {
+  async find(caller: ListCaller, query: Query): Promise<Found> {
     const search = searchOf(query)
     const mark = markOf(query)
     const after = query.cursor === undefined ? undefined : readCursor(query.cursor, mark)
@@ -119,15 +119,14 @@ export class Todos {
   }
 
   /** @throws {Refused} `todo_unknown`, for a to-do of somebody else as for none */
-  get(caller: ListCaller, id: string): Promise<Item> {
-    return this.#read(caller, (state, owner) => getItem(state, owner, id)).then((item) => {
-      if (item === undefined) throw new Refused('todo_unknown')
-      return item
-    })
+  async get(caller: ListCaller, id: string): Promise<Item> {
+    const item = await this.#read(caller, (state, owner) => getItem(state, owner, id))
+    if (item === undefined) throw new Refused('todo_unknown')
+    return item
   }
 
   /** @param today the person's date; the date in UTC where it is not known */
-  overview(caller: ListCaller, today?: string): Promise<Overview & { readonly today: string }> {
+  async overview(caller: ListCaller, today?: string): Promise<Overview & { readonly today: string }> {
     if (today !== undefined && !isDate(today))
       throw new Refused('filter_invalid', '"today" must be a date: 2026-12-01.')
     return this.#read(caller, (state, owner, now) => {
@@ -137,7 +136,7 @@ export class Todos {
   }
 
   /** Adds all of them, or none. @throws {Refused} as `addTodos` does; `batch_invalid` */
-  add(caller: ListCaller, drafts: readonly Draft[], { key }: Safely = {}): Promise<Added> {
+  async add(caller: ListCaller, drafts: readonly Draft[], { key }: Safely = {}): Promise<Added> {
     requireScope(caller, WRITE)
     requireBatch(drafts)
     for (const draft of drafts) requireRight(draft)
@@ -152,7 +151,7 @@ export class Todos {
   }
 
   /** Sets what is given, and leaves the rest. @throws {Refused} as `changeTodo` does */
-  change(caller: ListCaller, id: string, given: Change, { key, expects }: Safely = {}): Promise<Item> {
+  async change(caller: ListCaller, id: string, given: Change, { key, expects }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
     requireRight(given)
     const change = given.notes === '' ? { ...given, notes: null } : given
@@ -179,7 +178,7 @@ export class Todos {
     this.#several(caller, 'undelete', ids, safely, undeleteTodos)
 
   /** Sets due dates; `null` takes one away. */
-  reschedule(
+  async reschedule(
     caller: ListCaller,
     items: readonly { readonly id: string; readonly due: string | null }[],
     { key }: Safely = {},
@@ -193,14 +192,14 @@ export class Todos {
   }
 
   /** @throws {Refused} `todo_unknown`, `place_invalid` */
-  move(caller: ListCaller, id: string, place: Place, { key }: Safely = {}): Promise<Item> {
+  async move(caller: ListCaller, id: string, place: Place, { key }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
     const write = { operation: 'move', input: { id, ...place }, key }
     return this.#write(caller, write, false, (state, owner) => moveTodo(state, { owner, id, place }))
   }
 
   /** Deletes one. @throws {Refused} `todo_unknown`, `precondition_failed` */
-  deleteOne(caller: ListCaller, id: string, { key, expects }: Safely = {}): Promise<Item> {
+  async deleteOne(caller: ListCaller, id: string, { key, expects }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
     const write = { operation: 'deleteOne', input: id, key }
     return this.#write(caller, write, false, (state, owner, now): Decision<TodoEvent, Item> => {
@@ -213,7 +212,7 @@ export class Todos {
   }
 
   /** Deletes by the plugin's index. @throws {Refused} `todo_index_unknown`, `todo_differs` */
-  deleteAt(caller: ListCaller, index: number, text: string | undefined, { key }: Safely = {}): Promise<Item> {
+  async deleteAt(caller: ListCaller, index: number, text: string | undefined, { key }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
     const write = { operation: 'deleteAt', input: { index, text }, key }
     return this.#write(caller, write, false, (state, owner, now) =>
@@ -221,7 +220,7 @@ export class Todos {
     )
   }
 
-  #several(
+  async #several(
     caller: ListCaller,
     operation: string,
     ids: readonly string[],

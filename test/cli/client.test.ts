@@ -53,9 +53,13 @@ for (const way of WAYS) {
       name: 'ChatGPT',
       client_id: CHATGPT_ID,
       kind: 'confidential',
+      registration: 'operator',
+      vouched_by: 'operator',
       callbacks: [CALLBACK, ASKED],
       waiting: [],
       grant_types: ['authorization_code', 'refresh_token'],
+      last_connected: null,
+      expires: null,
     })
     t.regex(since, /Z$/)
     t.like(other!, { id, client_id: id, name: 'Other' })
@@ -71,18 +75,30 @@ test('client: tables for people', async (t) => {
   await daybook(home, 'client show chatgpt')
   const listed = await daybook(home, 'client list')
   t.deepEqual(listed.stdout.split('\n'), [
-    `ID       NAME     CLIENT ID            ${'CALLBACKS'.padEnd(CALLBACK.length)}  WAITING`,
-    `chatgpt  ChatGPT  ${CHATGPT_ID}  ${CALLBACK}`,
+    `ID       NAME     CLIENT ID            REGISTRATION  ${'CALLBACKS'.padEnd(CALLBACK.length)}  WAITING`,
+    `chatgpt  ChatGPT  ${CHATGPT_ID}  operator      ${CALLBACK}`,
     '',
   ])
   const shown = await daybook(home, 'client show chatgpt')
   t.like(shown, { code: 0, stderr: 'The secret is the one in OPENAI_CLIENT_SECRET.\n' })
   const lines = shown.stdout.trimEnd().split('\n')
   t.deepEqual(
-    lines.map((line) => line.slice(0, 13).trimEnd()),
-    ['id', 'name', 'client id', 'kind', 'callbacks', 'waiting', 'grant types', '', 'since', 'secret'],
+    lines.map((line) => line.slice(0, 16).trimEnd()),
+    [
+      'id',
+      'name',
+      'client id',
+      'kind',
+      'registration',
+      'vouched by',
+      'callbacks',
+      'waiting',
+      'grant types',
+      '',
+      'since',
+    ].concat(['last connected', 'expires', 'secret']),
   )
-  t.true(lines.includes(`client id    ${CHATGPT_ID}`))
+  t.true(lines.includes(`client id       ${CHATGPT_ID}`))
   const added = await daybook(home, 'client add --name Other --redirect https://a.example/ https://b.example/')
   t.regex(added.stdout, /^client id {2}[0-9a-z]{26}\nsecret {5}dbs_[\w-]{43}\n$/)
 })

@@ -103,7 +103,7 @@ test('client add --public, client remove', async (t) => {
 test('AUTH_MODE=none warns, loudly', async (t) => {
   const home = await newHome(t, { AUTH_MODE: 'none' })
   const { said } = await serve(t, home)
-  t.regex(said.stderr, /AUTH_MODE=none: WHOEVER REACHES THIS ADDRESS CAN READ AND CHANGE EVERY LIST/)
+  t.regex(said.stderr, /AUTH_MODE=none: ANYBODY WHO REACHES THIS ADDRESS CAN READ AND CHANGE EVERY LIST/)
   t.regex(said.stdout, /"level":40,.*AUTH_MODE=none/)
   t.is((await new ClientSide(home.url).api(undefined, 'POST', '/todos/global', { todo: 'x' })).status, 200)
   t.regex((await daybook(home, 'doctor')).stdout, /AUTH_MODE=none/)

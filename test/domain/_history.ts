@@ -100,6 +100,14 @@ export const openTexts = ({ state }: History, owner: string): string[] =>
 
 export const CALLBACK = 'https://chat.openai.com/aip/plugin-1/oauth/callback'
 
+/** What an operator's client has not. */
+export const BY_OPERATOR = {
+  registration: 'operator',
+  expiresAt: null,
+  authMethod: null,
+  registrationToken: null,
+} as const
+
 export const chatgpt: Event[] = [
   {
     type: 'ClientRegistered',
@@ -110,6 +118,7 @@ export const chatgpt: Event[] = [
       secret: 'digest-of-secret',
       secretFrom: 'settings',
       grantTypes: ['authorization_code', 'refresh_token'],
+      ...BY_OPERATOR,
     },
   },
   { type: 'RedirectUriAllowed', data: { client: 'chatgpt', uri: CALLBACK, from: 'settings' } },

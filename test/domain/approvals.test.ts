@@ -106,7 +106,7 @@ const ends: { readonly [what: string]: Event } = {
   revocation: { type: 'UserRevoked', data: { user: 'alice' } },
   erasure: { type: 'UserErased', data: { user: 'alice' } },
   'a new password': { type: 'PasswordChanged', data: { user: 'alice' } },
-  'the removal of the app': { type: 'ClientRemoved', data: { client: 'chatgpt' } },
+  'the removal of the app': { type: 'ClientRemoved', data: { client: 'chatgpt', cause: 'operator' } },
   'a new secret of the app': {
     type: 'ClientSecretRotated',
     data: { client: 'chatgpt', secret: 'x', secretFrom: 'vault' },

@@ -6,8 +6,6 @@ import {
   clientByClientId,
   findClient,
   isAllowedRedirect,
-  isChatGptCallback,
-  isRedirectUri,
   MAX_WAITING,
   registerClient,
   requestRedirect,
@@ -16,7 +14,8 @@ import {
   withdrawRedirect,
 } from '../../src/domain/clients.ts'
 import type { Event } from '../../src/domain/domain.ts'
-import { CALLBACK, chatgpt, DAY, History, HOUR, MINUTE, NOON } from './_history.ts'
+import { isChatGptCallback, isRedirectUri } from '../../src/domain/redirects.ts'
+import { BY_OPERATOR, CALLBACK, chatgpt, DAY, History, HOUR, MINUTE, NOON } from './_history.ts'
 
 const MADE = { clientId: 'made-id', secret: 'made-secret', digest: 'digest of made-secret' }
 const NOTHING = { clientId: undefined, secret: undefined, redirects: [], made: MADE }
@@ -28,7 +27,7 @@ const waiting = (history: History): string[] => history.state.waiting.by('client
 
 test('the first start without settings makes an id and a secret, and keeps the secret to be shown', (t) => {
   const history = new History()
-  const data = { client: 'chatgpt', clientId: 'made-id', name: 'ChatGPT', grantTypes: GRANT_TYPES }
+  const data = { client: 'chatgpt', clientId: 'made-id', name: 'ChatGPT', grantTypes: GRANT_TYPES, ...BY_OPERATOR }
   t.deepEqual(history.when(settleChatGpt(history.state, NOTHING)), {
     facts: [{ type: 'ClientRegistered', data: { ...data, secret: 'digest of made-secret', secretFrom: 'vault' } }],
     result: undefined,
@@ -42,7 +41,7 @@ test('the first start without settings makes an id and a secret, and keeps the s
 test('the first start with settings takes them, and keeps no secret', (t) => {
   const history = new History()
   const given = { clientId: 'given-id', secret: 'digest of given', redirects: [CALLBACK, CALLBACK], made: MADE }
-  const data = { client: 'chatgpt', clientId: 'given-id', name: 'ChatGPT', grantTypes: GRANT_TYPES }
+  const data = { client: 'chatgpt', clientId: 'given-id', name: 'ChatGPT', grantTypes: GRANT_TYPES, ...BY_OPERATOR }
   t.deepEqual(history.when(settleChatGpt(history.state, given)), {
     facts: [
       { type: 'ClientRegistered', data: { ...data, secret: 'digest of given', secretFrom: 'settings' } },
@@ -125,10 +124,11 @@ test('3, 74. a callback is https, or http on loopback, without fragment and user
     ...['https://a.example/#', 'https://a.example/cb#f', 'https://u@a.example/', 'https://u:p@a.example/'],
     ...['http://a.example/cb', 'http://127.0.0.2/cb', 'http://localhost.a.example/', 'http://127.0.0.1.a.example/'],
     ...['http://0.0.0.0/', 'javascript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'ftp://a.example/'],
-    ...['https://a.example/ ', ' https://a.example/', 'https://a.example/\n', 'https://ä.example/', 'custom.app:/cb'],
+    ...['https://a.example/ ', ' https://a.example/', 'https://a.example/\n', 'https://ä.example/'],
   ]
-  for (const uri of [...right, ...loopback]) t.true(isRedirectUri(uri), uri)
-  for (const uri of wrong) t.false(isRedirectUri(uri), uri)
+  for (const uri of [...right, ...loopback])
+    for (const isPublic of [false, true]) t.true(isRedirectUri(uri, isPublic), uri)
+  for (const uri of wrong) for (const isPublic of [false, true]) t.false(isRedirectUri(uri, isPublic), uri)
 })
 
 test('74. a client needs a callback, every one of them good, and a name that can be read', (t) => {
@@ -173,6 +173,7 @@ test('registering a client records it and each of its callbacks once', (t) => {
         secret: 'digest',
         secretFrom: 'shown',
         grantTypes: ['authorization_code'],
+        ...BY_OPERATOR,
       },
     },
     allowed('https://a.example/'),
@@ -410,13 +411,13 @@ test('a client ID that is another client’s is refused for ChatGPT, new or know
 
 test('a callback brings no answer of its own, and nothing that means something in a policy', (t) => {
   for (const name of ['code', 'state', 'iss', 'error', 'error_description', 'error_uri'])
-    t.false(isRedirectUri(`https://a.example/cb?${name}=x`), name)
+    t.false(isRedirectUri(`https://a.example/cb?${name}=x`, true), name)
   const odd = [
     'https://a;script-src.example/cb',
     "https://x'self'.example/cb",
     'https://*.example/cb',
     'https://a,b.example/',
   ]
-  for (const uri of odd) t.false(isRedirectUri(uri), uri)
-  t.true(isRedirectUri('https://a.example/cb?keep=1'))
+  for (const uri of odd) for (const isPublic of [false, true]) t.false(isRedirectUri(uri, isPublic), uri)
+  t.true(isRedirectUri('https://a.example/cb?keep=1', false))
 })

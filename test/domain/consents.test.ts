@@ -1,6 +1,6 @@
 /** Consents: how an authorization request is examined, kept while its user decides, and answered once. */
 import test from 'ava'
-import { allowRedirect } from '../../src/domain/clients.ts'
+import { allowRedirect, clientByClientId } from '../../src/domain/clients.ts'
 import {
   type Asked,
   denyConsent,
@@ -24,9 +24,11 @@ import {
   NOON,
   registered,
   signedIn,
+  tokenIssued,
 } from './_history.ts'
 
-const AUDIENCES = ['https://todo.example.org', 'https://todo.example.org/']
+const MCP = 'https://todo.example.org/mcp'
+const AUDIENCES = { accepted: ['https://todo.example.org', 'https://todo.example.org/', MCP], standard: MCP }
 const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const OTHERS = 'https://other.example/cb'
 
@@ -46,7 +48,8 @@ const STANDARD = { response_type: 'code', client_id: 'id-of-chatgpt', redirect_u
 const examine = (changed: Parameters) => {
   const given = Object.entries({ ...STANDARD, ...changed }).filter(([, value]) => value !== undefined)
   const parameters = new Map(given.map(([name, value]) => [name, [value].flat() as string[]]))
-  return examineRequest(twoClients().state, parameters, AUDIENCES)
+  const { state } = twoClients()
+  return examineRequest(parameters, AUDIENCES, (id) => clientByClientId(state, id) ?? 'client_unknown')
 }
 
 const ASKED: Asked = {
@@ -71,10 +74,10 @@ const onPage: [string, Parameters, Reason][] = [
   ['3. javascript', { redirect_uri: 'javascript:alert(1)' }, 'redirect_unregistered'],
   ['3. data', { redirect_uri: 'data:text/html,x' }, 'redirect_unregistered'],
   ['3. 8 kB', { redirect_uri: `${CALLBACK}${'x'.repeat(8192)}` }, 'redirect_unregistered'],
-  ['4. no redirect_uri', { redirect_uri: undefined }, 'redirect_unregistered'],
-  ['4. an empty redirect_uri', { redirect_uri: '' }, 'redirect_unregistered'],
-  ['5. no client_id', { client_id: undefined }, 'client_unknown'],
-  ['5. an empty client_id', { client_id: '' }, 'client_unknown'],
+  ['4. no redirect_uri', { redirect_uri: undefined }, 'parameter_missing'],
+  ['4. an empty redirect_uri', { redirect_uri: '' }, 'parameter_missing'],
+  ['5. no client_id', { client_id: undefined }, 'parameter_missing'],
+  ['5. an empty client_id', { client_id: '' }, 'parameter_missing'],
   ['5. an unknown client_id', { client_id: 'nobody' }, 'client_unknown'],
   ['5. a client by a name that is not its client_id', { client_id: 'chatgpt' }, 'client_unknown'],
   ['5. a client_id like a member of every object', { client_id: '__proto__' }, 'client_unknown'],
@@ -110,7 +113,7 @@ const toClient: [string, Parameters, string][] = [
   ['9. scope twice', { scope: ['', ''] }, 'invalid_request'],
   ['9. code_challenge twice', { code_challenge: [CHALLENGE, CHALLENGE] }, 'invalid_request'],
   ['9. code_challenge_method twice', { code_challenge_method: ['S256', 'plain'] }, 'invalid_request'],
-  ['9. resource twice', { resource: AUDIENCES }, 'invalid_request'],
+  ['9. resource twice', { resource: AUDIENCES.accepted }, 'invalid_request'],
   ['9. any other parameter twice', { nonce: ['a', 'b'] }, 'invalid_request'],
   ['2. a state of more than 4 kB', { state: 'x'.repeat(4097) }, 'invalid_request'],
   ['10. an unknown scope', { scope: 'todos:admin' }, 'invalid_scope'],
@@ -132,8 +135,8 @@ const toClient: [string, Parameters, string][] = [
   ['11. a line end', { code_challenge: `${CHALLENGE}\n`, code_challenge_method: 'S256' }, 'invalid_request'],
   ['12. a foreign resource', { resource: 'https://other.example' }, 'invalid_target'],
   ['12. a relative resource', { resource: '/todos' }, 'invalid_target'],
-  ['12. a fragment in the resource', { resource: `${AUDIENCES[0]}#x` }, 'invalid_target'],
-  ['12. a path in the resource', { resource: `${AUDIENCES[0]}/todos` }, 'invalid_target'],
+  ['12. a fragment in the resource', { resource: `${AUDIENCES.accepted[0]}#x` }, 'invalid_target'],
+  ['12. a path in the resource', { resource: `${AUDIENCES.accepted[0]}/todos` }, 'invalid_target'],
 ]
 for (const [name, changed, error] of toClient)
   test(`${name}: ${error}, told to the client with its state`, (t) => {
@@ -163,8 +166,8 @@ const good: [string, Parameters, Partial<Asked>][] = [
   ['10. unknown parameters', { nonce: 'a', response_mode: 'fragment', __proto__x: 'y' }, {}],
   ['11. a challenge', { code_challenge: CHALLENGE, code_challenge_method: 'S256' }, { challenge: CHALLENGE }],
   ['11. empty, so not sent', { code_challenge: '', code_challenge_method: '' }, {}],
-  ['12. its own resource', { resource: AUDIENCES[0]! }, { resource: AUDIENCES[0]! }],
-  ['12. the same with a slash', { resource: AUDIENCES[1]! }, { resource: AUDIENCES[1]! }],
+  ['12. its own resource', { resource: AUDIENCES.accepted[0]! }, { resource: AUDIENCES.accepted[0]! }],
+  ['12. the same with a slash', { resource: AUDIENCES.accepted[1]! }, { resource: AUDIENCES.accepted[1]! }],
   ['12. an empty resource', { resource: '' }, {}],
   ['another client', { client_id: 'id-of-other', redirect_uri: OTHERS }, { client: 'other', redirectUri: OTHERS }],
 ]
@@ -226,7 +229,7 @@ test('19. the request is kept as it was examined; its state only as personal tex
 })
 
 test('18. consent gives one code for what was asked, once', (t) => {
-  const resource = AUDIENCES[0]!
+  const resource = AUDIENCES.accepted[0]!
   const wanted = { scope: 'todos:read', challenge: CHALLENGE, resource }
   const history = asked().given(consentRequested('alice', 's1', 'r1', wanted))
   const ids = { user: 'alice', client: 'chatgpt', grant: 'g1' }
@@ -241,9 +244,31 @@ test('18. consent gives one code for what was asked, once', (t) => {
     result: { redirectUri: CALLBACK, state: 'state of r1' },
     keeps: {},
   })
-  for (const decide of [grantConsent, denyConsent])
-    t.deepEqual(decide(history.state, { ...ANSWER, code: 'c2' }, NOON), { facts: [], refusal: 'consent_unknown' })
-  t.deepEqual([keysOf(history.state.codes), keysOf(history.state.consents)], [['c1'], []])
+  t.deepEqual(denyConsent(history.state, ANSWER, NOON), { facts: [], refusal: 'consent_unknown' })
+  t.deepEqual(keysOf(history.state.codes), ['c1'])
+})
+
+test('18. the same yes again gives another code in place of the first, until one is redeemed or has expired', (t) => {
+  const history = asked().given(consentRequested('alice', 's1', 'r1', { challenge: CHALLENGE }))
+  history.when(grantConsent(history.state, ANSWER, NOON))
+  const again = (now: number, more = {}) =>
+    grantConsent(history.state, { ...ANSWER, code: 'c2', grant: 'g2', ...more }, now)
+  const { scope } = ASKED
+  const ids = { user: 'alice', client: 'chatgpt', grant: 'g1', redirectUri: CALLBACK, scope, challenge: CHALLENGE }
+  t.is(again(NOON, { session: 's2' }).refusal, 'consent_unknown', 'another session')
+  t.is(again(NOON + MINUTE).refusal, 'consent_unknown', 'the first code has expired')
+  t.deepEqual(history.when(again(NOON + MINUTE - 1)), {
+    facts: [{ type: 'CodeIssued', data: { code: 'c2', resource: null, expiresAt: NOON + 2 * MINUTE - 1, ...ids } }],
+    result: { redirectUri: CALLBACK, state: 'state of r1' },
+    keeps: {},
+  })
+  t.deepEqual(keysOf(history.state.codes), ['c2'])
+  history.given(tokenIssued('alice', 'c2'))
+  t.deepEqual(again(NOON + MINUTE), { facts: [], refusal: 'consent_unknown' }, 'redeemed')
+  const ended = asked().given(consentRequested('alice', 's1', 'r1'))
+  ended.when(grantConsent(ended.state, ANSWER, NOON))
+  ended.given({ type: 'RedirectUriWithdrawn', data: { client: 'chatgpt', uri: CALLBACK } })
+  t.is(grantConsent(ended.state, { ...ANSWER, code: 'c2' }, NOON).refusal, 'consent_unknown', 'withdrawn')
 })
 
 test('21. denial is recorded, gives no code, and is final', (t) => {
@@ -255,6 +280,11 @@ test('21. denial is recorded, gives no code, and is final', (t) => {
   })
   t.deepEqual(keysOf(history.state.codes), [])
   t.is(grantConsent(history.state, ANSWER, NOON).refusal, 'consent_unknown')
+  t.deepEqual(denyConsent(history.state, ANSWER, NOON), {
+    facts: [],
+    result: { redirectUri: CALLBACK, state: 'state of r1' },
+    keeps: {},
+  })
 })
 
 test('17. an answer to another request, from another session, or too late: refused, and the right one still works', (t) => {
@@ -309,6 +339,62 @@ test('113. ten requests of one session leave room for those of another one of th
   const history = asked().given(signedIn('alice', 's1b'), consentRequested('alice', 's1b', 'r0'))
   for (let i = 1; i <= 10; i++) ask(history, 's1', `r${i}`)
   t.is(history.state.consents.size, 11)
+})
+
+test('113. a user has twenty requests open in all sessions; the oldest gives way, and nobody else’s', (t) => {
+  const history = asked().given(consentRequested('bob', 's2', 'of bob'))
+  for (let i = 0; i < 25; i++) {
+    if (i % 5 === 0) history.given(signedIn('alice', `t${i}`))
+    ask(history, `t${i - (i % 5)}`, `r${String(i).padStart(2, '0')}`)
+  }
+  const left = Array.from({ length: 20 }, (_, i) => `r${String(i + 5).padStart(2, '0')}`)
+  t.deepEqual(keysOf(history.state.consents), ['of bob', ...left])
+})
+
+test('113. all open requests together take 32 MB at most; then nobody new is asked', (t) => {
+  const history = asked()
+  const fill = (request: string): void => {
+    const requested = consentRequested(`u ${request}`, `s ${request}`, request)
+    history.given({ ...requested, personal: { state: 'x'.repeat(760_000) } } as Event)
+  }
+  for (let i = 0; i < 31; i++) fill(`r${i}`)
+  t.is(ask(history, 's1', 'before').refusal, undefined)
+  fill('r31')
+  t.is(ask(history, 's1', 'after').refusal, 'consents_too_many')
+  history.sweep(EXPIRES + MINUTE)
+  t.is(history.state.consents.totalSize, 0)
+})
+
+test('2. a state is measured as it is kept: a control character takes six bytes, a letter of two bytes two', (t) => {
+  const fits = [
+    'x'.repeat(4096),
+    '\u0001'.repeat(682),
+    'ü'.repeat(2048),
+    '€'.repeat(1365),
+    '😀'.repeat(1024),
+    '"'.repeat(2048),
+  ]
+  const isRefused = (state: string): boolean => 'refusal' in examine({ state })
+  for (const state of fits)
+    t.deepEqual([isRefused(state), isRefused(`${state}xxxxx`)], [false, true], state.slice(0, 2))
+})
+
+test('12. what a client that came by itself does not name is /mcp; an operator’s client names it to mean it', (t) => {
+  const { data } = chatgpt[0] as Extract<Event, { type: 'ClientRegistered' }>
+  for (const registration of ['operator', 'dynamic', 'document'] as const) {
+    const history = new History().given({ ...chatgpt[0]!, data: { ...data, registration } } as Event, chatgpt[1]!)
+    const of = (resource?: string): unknown => {
+      const parameters = new Map(
+        Object.entries({ ...STANDARD, ...(resource && { resource }) }).map(([n, v]) => [n, [v]]),
+      )
+      const examined = examineRequest(parameters, AUDIENCES, (id) => clientByClientId(history.state, id)!)
+      return 'asked' in examined ? examined.asked.resource : 'refusal' in examined && examined.refusal
+    }
+    t.is(of(), registration === 'operator' ? null : MCP)
+    for (const resource of AUDIENCES.accepted) t.is(of(resource), resource)
+    for (const other of [`${MCP}/`, `${MCP}?x`, `${MCP}/x`, 'https://other.example/mcp'])
+      t.is(of(other), 'resource_foreign')
+  }
 })
 
 test('113, 116. the oldest is the one that stands first in the book, also when the clock went back', (t) => {

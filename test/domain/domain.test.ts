@@ -58,6 +58,7 @@ const tells: { readonly [T in Event['type']]: readonly string[] } = {
   UserErased: ['erased'],
   ExpiredDropped: ['let go', 'expired', '2026-11-20T'],
   ClientRegistered: ['registered', 'ChatGPT', 'first_id'],
+  ClientDocumentRead: ['read', 'document', 'Editor'],
   ClientIdChanged: ['client id', 'ChatGPT', 'id_set_by_developer'],
   ClientSecretRotated: ['ChatGPT', 'new secret', 'settings'],
   ClientRemoved: ['removed', 'other', 'ended'],

@@ -4,6 +4,7 @@ import { authenticate } from '../../src/domain/bearers.ts'
 import type { Event } from '../../src/domain/domain.ts'
 import { type Redeem, redeemCode } from '../../src/domain/grants.ts'
 import {
+  BY_OPERATOR,
   CALLBACK,
   chatgpt,
   codeIssued,
@@ -144,6 +145,7 @@ test('39. a used code of a public app ends what it gave only when its verifier c
       secret: null,
       secretFrom: 'none',
       grantTypes: ['authorization_code', 'refresh_token'],
+      ...BY_OPERATOR,
     },
   }
   const history = start().given(app, codeIssued('alice', 'c1', { client: 'app', challenge: CHALLENGE }))

@@ -11,7 +11,7 @@ test('a scope is put in order; one that is unknown or malformed is none', (t) =>
 })
 
 test('a scope in words', (t) => {
-  t.deepEqual(scopeWords(DEFAULT_SCOPE), ['see your to-dos', 'add to-dos and delete them'])
+  t.deepEqual(scopeWords(DEFAULT_SCOPE), ['see your to-dos', 'add, change and delete to-dos'])
   t.deepEqual(scopeWords('todos:read'), ['see your to-dos'])
 })
 

@@ -8,12 +8,7 @@ const PATHS = [
   ...['/.well-known/oauth-protected-resource', '/healthz', '/readyz', '/metrics', '/account/keys/revoke'],
   ...['/admin/audit/events', '/admin/audit/events/1', '/admin/audit/export', '/admin/audit/nothing'],
   ...['/auth/register/x', '/.well-known/oauth-protected-resource/mcp', '/mcp/'],
-  ...[
-    '/todos/me/items',
-    '/todos/me/items/batch',
-    '/todos/me/items/01M8G1Z6PVRGT42J3QV6MJMEP0',
-    '/todos/me/items/x/move',
-  ],
+  ...['/todos/me/items', '/todos/me/batch', '/todos/me/items/01M8G1Z6PVRGT42J3QV6MJMEP0', '/todos/me/items/x/move'],
   ...['/todos/me', '/todos/global', '/todos/alice', '/todos/mallory', '/todos/__proto__', '/todos/'],
 ]
 const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT', 'PROPFIND', 'get', 'X']
@@ -281,7 +276,7 @@ function nearly({ values, bearers, mcp }: Known, odd: fc.Arbitrary<string>): fc.
     .map(([start, body]) => send(`${start} HTTP/1.1`, JSON.stringify(body)))
   const batches = fc
     .tuple(fc.constantFrom('add', 'complete', 'delete', 'undelete', 'reschedule'), spoil({ ids: ['x'], items: [item] }))
-    .map(([action, body]) => send('POST /todos/me/items/batch HTTP/1.1', JSON.stringify({ action, ...body })))
+    .map(([action, body]) => send('POST /todos/me/batch HTTP/1.1', JSON.stringify({ action, ...body })))
   const app2 = { redirect_uris: ['http://127.0.0.1/cb'], client_name: 'x', token_endpoint_auth_method: 'none' }
   const registrations = spoil(app2).map((body) => send('POST /auth/register HTTP/1.1', JSON.stringify(body)))
   return fc.oneof(todos, tokens, links, items, batches, registrations, calls(mcp, send, any))

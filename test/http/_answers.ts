@@ -21,7 +21,7 @@ export const policyOf = (headers: Raw['headers']): { [directive: string]: string
       .map((part) => [part.slice(0, part.indexOf(' ')), part.slice(part.indexOf(' ') + 1)]),
   )
 
-export const URL_OF = { chatgpt: 'https://chat.openai.com', other: 'https://other.example' }
+export const URL_OF = { chatgpt: 'https://chat.openai.com' }
 
 export type Kind = readonly [
   what: string,
@@ -29,7 +29,8 @@ export type Kind = readonly [
   asked: Asked,
   status: number,
   type: string | undefined,
-  formAction?: string,
+  /** `null`: left out, since the callback may lead on anywhere. */
+  formAction?: string | null,
 ]
 
 /** One request for every kind of answer there is, on a world where alice is connected. */
@@ -48,18 +49,17 @@ export async function everyKind(world: World) {
   const post = (body: string, headers: { [name: string]: string }): Asked => ({ method: 'POST', body, headers })
   const link = chatgpt.link()
   const otherLink = new ClientSide(url, OTHER).link()
-  const [toChatGpt, toOther] = [`'self' ${URL_OF.chatgpt}`, `'self' ${URL_OF.other}`]
   const pages: Kind[] = [
     ['home', '/', {}, 200, HTML],
     ['home, signed in', '/', { headers: cookies(visitor) }, 200, HTML],
     ['sign-in', '/login', {}, 200, HTML],
     ['sign-up', '/signup', {}, 200, HTML],
     ['legal', '/legal', {}, 200, HTML],
-    ['sign-in for an app', link, {}, 200, HTML, toChatGpt],
-    ['sign-up for an app', `/signup?return_to=${encodeURIComponent(link)}`, {}, 200, HTML, toChatGpt],
-    ['sign-in for another app', otherLink, {}, 200, HTML, toOther],
-    ['consent', link, { headers: cookies(undecided) }, 200, HTML, toChatGpt],
-    ['consent to another app', otherLink, { headers: cookies(visitor) }, 200, HTML, toOther],
+    ['sign-in for an app', link, {}, 200, HTML, null],
+    ['sign-up for an app', `/signup?return_to=${encodeURIComponent(link)}`, {}, 200, HTML, null],
+    ['sign-in for another app', otherLink, {}, 200, HTML, null],
+    ['consent', link, { headers: cookies(undecided) }, 200, HTML, null],
+    ['consent to another app', otherLink, { headers: cookies(visitor) }, 200, HTML, null],
     ['a foreign callback', chatgpt.link({ redirect_uri: 'https://evil.example/cb' }), {}, 400, HTML],
     ['a callback that waits', chatgpt.link({ redirect_uri: CALLBACK.replace('8f1c2d3e', '2') }), {}, 400, HTML],
     ['a bad query', '/oauth?%zz', {}, 400, HTML],
@@ -130,6 +130,9 @@ export async function everyKind(world: World) {
       400,
       JSON_TYPE,
     ],
+    ['a bad registration', '/auth/register', post('{}', asJson), 400, JSON_TYPE],
+    ['a broken registration', '/auth/register', post('{', asJson), 400, JSON_TYPE],
+    ['a registration token that is none', '/auth/register/:id', { headers: bearer }, 401, JSON_TYPE],
     ['a broken exchange', '/auth/oauth_exchange', post('{', asJson), 400, JSON_TYPE],
     [
       'an exchange of another kind',
@@ -190,7 +193,7 @@ export function assertPage(
       'default-src': "'none'",
       'style-src': "'self'",
       'img-src': "'self'",
-      'form-action': formAction,
+      ...(formAction === null ? {} : { 'form-action': formAction }),
       'frame-ancestors': "'none'",
       'base-uri': "'none'",
     },

@@ -1,11 +1,14 @@
 /** The audit for operators: who may look, what they find, how they follow, and that each look is recorded. */
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import test, { type ExecutionContext } from 'ava'
-import { eraseUser, registerUser } from '../../src/domain/users.ts'
+import { accept } from '../../src/domain/shape.ts'
+import { eraseUser, registerUser, restoreUser, revokeUser } from '../../src/domain/users.ts'
 import { verifyExport } from '../../src/ledger/proof.ts'
 import { newKey } from '../../src/ledger/vault.ts'
 import { hashPassword } from '../../src/service/passwords.ts'
-import { ClientSide, person, SYSTEM, startWorld, Visitor } from '../_support.ts'
+import { ClientSide, person, SYSTEM, startWorld, Visitor, type World } from '../_support.ts'
 import { whileBroken, whileReadOnly } from './_wire.ts'
 
 const BOSS = { username: 'boss', email: '', password: 'correct horse battery' }
@@ -209,6 +212,77 @@ test('a follower who leaves, or may not go on, keeps nothing of the book', async
   let isDone = false
   for (let i = 0; i < 100 && !isDone; i++, await wait(20)) isDone = await world.ledger.purge()
   t.true(isDone, 'nobody reads any more')
+})
+
+/** An answer of the audit as it comes, read only as far as it is asked for. */
+async function openAnswer(world: World, visitor: Visitor, path: string): Promise<IncomingMessage> {
+  const cookie = [...visitor.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const asked = request(`${world.url}${path}`, { headers: { cookie }, agent: false })
+  asked.end()
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  return response
+}
+
+/** What was still to come of an answer, and whether it came to its end. */
+async function rest(response: IncomingMessage): Promise<{ bytes: number; isWhole: boolean }> {
+  let bytes = 0
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
+  await Promise.race([once(response, 'end'), once(response, 'error')]).catch(() => {})
+  return { bytes, isWhole: response.complete }
+}
+
+/** More of the book than the connection takes on its own, so that an export waits for its reader. */
+async function fill({ ledger }: World): Promise<void> {
+  const stranger = { ...SYSTEM, trace: { ip: '192.0.2.1', agent: 'x'.repeat(250_000) } }
+  const tried = { type: 'SignInFailed', data: { cause: 'unknown_user' } } as const
+  for (let i = 0; i < 9; i++) await ledger.transact(stranger, () => accept(Array(10).fill(tried), undefined))
+}
+
+test('an export whose operator is revoked meanwhile is cut off, so that nobody takes it for the whole', async (t) => {
+  const { world, boss } = await begin(t)
+  await fill(world)
+  const whole = await rest(await openAnswer(world, boss, '/admin/audit/export'))
+  t.true(whole.isWhole)
+  t.true(whole.bytes > 20_000_000)
+  for (const path of ['export', 'export?format=csv&open=1']) {
+    const response = await openAnswer(world, boss, `/admin/audit/${path}`)
+    t.is(response.statusCode, 200)
+    await world.ledger.transact(SYSTEM, (state) => revokeUser(state, 'boss'))
+    const { bytes, isWhole } = await rest(response)
+    t.false(isWhole, path)
+    t.true(bytes < whole.bytes * 0.7, `${bytes} of ${whole.bytes}`)
+    await world.ledger.transact(SYSTEM, (state) => restoreUser(state, 'boss'))
+    await boss.signIn(BOSS)
+  }
+  const cuts = world.log.filter((line) => line.includes('an answer was cut short'))
+  t.deepEqual([...new Set(cuts.map((line) => JSON.parse(line).reason))], ['session_missing'])
+  t.false(world.log.some((line) => JSON.parse(line).level >= 50))
+})
+
+test('a follower who is revoked is told no more, whatever they wait for; coming back, they are told why', async (t) => {
+  const { world, boss } = await begin(t)
+  const response = await openAnswer(world, boss, '/admin/audit/follow?filter=type:UserErased')
+  await world.ledger.transact(SYSTEM, (state) => revokeUser(state, 'boss'))
+  t.true((await rest(response)).isWhole)
+  t.is((await get(boss, '/admin/audit/follow')).status, 401)
+})
+
+test('a search ends when its reader has gone, and no failure is logged', async (t) => {
+  const { world, boss } = await begin(t)
+  await fill(world)
+  await world.news()
+  const cookie = [...boss.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const leave = new AbortController()
+  const path = '/admin/audit/events?filter=nowhere'
+  const asked = fetch(`${world.url}${path}`, { headers: { cookie }, signal: leave.signal })
+  // The look is recorded before the search begins.
+  while (!(await world.news()).includes('BookInspected')) await wait(1)
+  leave.abort()
+  await t.throwsAsync(asked)
+  while (!world.log.some((line) => line.includes('/admin/audit/events'))) await wait(5)
+  t.false(world.log.some((line) => JSON.parse(line).level >= 50))
 })
 
 test('whoever has seen more than there is, as of a book that an older one replaced, misses nothing that comes', async (t) => {

@@ -43,7 +43,7 @@ test("1. the guide's request with an empty scope: sign-in page, then everything 
   const signUp = await visitor.signUp(person('alice'), formWith(page.text, 'identifier')!.values.return_to)
   t.is(signUp.status, 303)
   const consent = await visitor.get(signUp.headers.get('location')!)
-  t.true(consent.text.includes('see your to-dos') && consent.text.includes('add to-dos and delete them'))
+  t.true(consent.text.includes('see your to-dos') && consent.text.includes('add, change and delete to-dos'))
   const answer = await visitor.submit(consent, 'decision', { decision: 'allow' })
   const { code, ...rest } = answered(t, answer, CALLBACK)
   t.deepEqual(rest, { state: 'xyz123', iss: url })
@@ -108,6 +108,19 @@ test('2. a sign-up on the way leads to the same place', async (t) => {
   )
   t.deepEqual(rest, { state, iss: url })
   t.is((await other.exchange(code!)).status, 200)
+})
+
+test('2. what the longest state of any letters takes in the book is bounded: less than 7 kB', async (t) => {
+  const { world, alice, chatgpt } = await startWithVisitors(t)
+  for (const state of ['\u0001'.repeat(682), '"'.repeat(2048), '€'.repeat(1365), '😀'.repeat(1024), 'x'.repeat(4096)]) {
+    t.is((await alice.get(chatgpt.link({ state, prompt: 'consent' }))).status, 200)
+    const { seq } = world.ledger.head
+    let line = ''
+    for await (const chunk of world.ledger.chunks({ from: seq, to: seq })) line += chunk
+    t.true(line.includes('"ConsentRequested"') && line.length > 5000 && line.length < 7000, `${line.length}`)
+    const longer = await alice.get(chatgpt.link({ state: `${state}xxxxx` }))
+    t.is(answered(t, longer, CALLBACK).error, 'invalid_request')
+  }
 })
 
 test('2. without a state none comes back, and an empty one is not made up', async (t) => {

@@ -35,28 +35,65 @@ test('17. a consent without its token, of another session or for another request
   t.deepEqual(await news(), ['ConsentGranted', 'CodeIssued'])
 })
 
-test('18. posted twice, in a row or at once: one code', async (t) => {
+const codeOf = (answer: Answer): string | null => new URL(answer.headers.get('location')!).searchParams.get('code')
+
+test('18. posted many times at once: one answer holds, and of its codes one lives', async (t) => {
   const world = await startWithAlice(t)
   const { url, news } = world
   const chatgpt = new ClientSide(url)
   const visitor = await signedIn(world)
   const page = await visitor.get(chatgpt.link())
   await news()
-  const answers = await Promise.all(
-    Array.from({ length: 20 }, (_, i) => visitor.submit(page, 'decision', { decision: i < 10 ? 'allow' : 'deny' })),
-  )
-  const [given, ...more] = answers.filter((answer) => answer.status === 303)
-  t.is(more.length, 0)
-  for (const answer of answers.filter((one) => one !== given)) assertRefused(t, answer, 403, 'at once')
-  const decided = await news()
-  t.true(
-    [['ConsentGranted', 'CodeIssued'], ['ConsentDenied']].some((types) => `${types}` === `${decided}`),
-    `${decided}`,
-  )
-  for (const decision of ['allow', 'deny'])
-    assertRefused(t, await visitor.submit(page, 'decision', { decision }), 403, `once more: ${decision}`)
+  const decisions = Array.from({ length: 20 }, (_, i) => (i < 10 ? 'allow' : 'deny'))
+  const answers = await Promise.all(decisions.map((decision) => visitor.submit(page, 'decision', { decision })))
+  const won = decisions[answers.findIndex(({ status }) => status === 303)]!
+  for (const [i, answer] of answers.entries())
+    if (decisions[i] === won) t.is(answer.status, 303)
+    else assertRefused(t, answer, 403, 'the other answer')
+  if (won === 'deny') t.deepEqual(await news(), ['ConsentDenied'])
+  else t.deepEqual(await news(), ['ConsentGranted', ...Array<string>(10).fill('CodeIssued')])
+  const codes = new Set(answers.flatMap((answer) => (answer.status === 303 ? (codeOf(answer) ?? []) : [])))
+  t.is(codes.size, won === 'allow' ? 10 : 0)
+  const given = await Promise.all([...codes].map(async (code) => (await chatgpt.exchange(code)).status))
+  t.deepEqual(given.sort(), won === 'allow' ? [200, ...Array<number>(9).fill(400)] : [])
+})
+
+test('18. the same answer again leads to the callback again, with a code in place of the first; another one never', async (t) => {
+  const world = await startWithAlice(t)
+  const { url, news } = world
+  const chatgpt = new ClientSide(url)
+  const visitor = await signedIn(world)
+  const page = await visitor.get(chatgpt.link({ state: 'mine' }))
+  await news()
+  const answer = (decision: string, from = page): Promise<Answer> => visitor.submit(from, 'decision', { decision })
+  const [first, second] = [await answer('allow'), await answer('allow')]
+  for (const one of [first, second]) {
+    t.is(one.status, 303)
+    t.like(Object.fromEntries(new URL(one.headers.get('location')!).searchParams), { state: 'mine', iss: url })
+  }
+  t.deepEqual(await news(), ['ConsentGranted', 'CodeIssued', 'CodeIssued'])
+  const issued = (await world.events()).filter(({ type }) => type === 'CodeIssued').slice(-2)
+  t.is(new Set(issued.map(({ data }) => (data as { grant: string }).grant)).size, 1, 'both are for one connection')
+  assertRefused(t, await answer('deny'), 403, 'denied after all')
+  t.is((await chatgpt.exchange(codeOf(first)!)).json.error, 'invalid_grant')
+  t.deepEqual(await news(), [], 'a code that gave way ends nothing')
+  t.is((await chatgpt.exchange(codeOf(second)!)).status, 200)
+  assertRefused(t, await answer('allow'), 403, 'after it was redeemed')
+  t.deepEqual(await news(), ['TokenIssued'])
+
+  const denied = await visitor.get(chatgpt.link({ prompt: 'consent' }))
+  await news()
+  for (let i = 0; i < 2; i++)
+    t.is(new URL((await answer('deny', denied)).headers.get('location')!).searchParams.get('error'), 'access_denied')
+  assertRefused(t, await answer('allow', denied), 403, 'allowed after all')
+  t.deepEqual(await news(), ['ConsentDenied'])
+
+  const late = await visitor.get(chatgpt.link({ prompt: 'consent' }))
+  t.is((await answer('allow', late)).status, 303)
+  world.clock.pass(60_000)
+  await news()
+  assertRefused(t, await answer('allow', late), 403, 'after the code has expired')
   t.deepEqual(await news(), [])
-  t.is((await chatgpt.exchange(await chatgpt.codeFor(visitor))).status, 200)
 })
 
 test('18. a consent page that has been open for too long, or behind ten others, is not answered', async (t) => {
@@ -147,6 +184,6 @@ test('22. the consent page says who asks, as whom, for what, and where it leads'
   const both = await visitor.get(new ClientSide(world.url).link())
   t.deepEqual(
     [...both.text.matchAll(/<li>([^<]*)<\/li>/g)].map(([, words]) => words),
-    ['see your to-dos', 'add to-dos and delete them'],
+    ['see your to-dos', 'add, change and delete to-dos'],
   )
 })

@@ -14,18 +14,22 @@ const PUBLIC = [
   '/legal',
 ]
 
+const ASKED_HEADERS = 'authorization,content-type,if-match,if-none-match,idempotency-key'
+
 const allowed = (headers: Raw['headers']) => Object.keys(headers).filter((name) => name.startsWith('access-control-'))
 
 test('the two origins of ChatGPT may read the documents and the API, and no other origin may', async (t) => {
   const { url, news } = await startWorld(t)
-  const paths = [...PUBLIC, '/todos/me', '/.well-known/nothing']
+  const paths = [...PUBLIC, '/todos/me', '/todos/me/items', '/todos/me/items/x', '/.well-known/nothing']
   for (const path of paths) {
     for (const origin of ['https://chat.openai.com', 'https://chatgpt.com'])
       for (const method of ['GET', 'HEAD', 'PUT']) {
         const { headers } = await send(url, path, { method, headers: { origin } })
         t.is(headers['access-control-allow-origin'], origin, `${method} ${path}`)
         t.is(headers['access-control-allow-credentials'], undefined)
-        t.true(headers['access-control-expose-headers']!.includes('WWW-Authenticate'))
+        const exposed = headers['access-control-expose-headers']!.split(',')
+        for (const name of ['WWW-Authenticate', 'ETag', 'Location', 'X-Request-Id', 'Retry-After'])
+          t.true(exposed.includes(name), name)
         t.is(headers.vary, 'Origin')
       }
     const foreign = [
@@ -61,18 +65,24 @@ test('the two origins of ChatGPT may read the documents and the API, and no othe
 test('a preflight is answered to the two origins, also when it asks for a private network', async (t) => {
   const { url } = await startWorld(t)
   for (const origin of ['https://chat.openai.com', 'https://chatgpt.com'])
-    for (const path of [...PUBLIC, '/todos/me']) {
+    for (const path of [...PUBLIC, '/todos/me', '/todos/me/items', '/todos/me/items/x', '/todos/me/batch']) {
       const asked = {
         origin,
-        'access-control-request-method': 'POST',
-        'access-control-request-headers': 'authorization,content-type',
+        'access-control-request-method': 'PATCH',
+        'access-control-request-headers': ASKED_HEADERS,
       }
       const { status, headers, body } = await send(url, path, { method: 'OPTIONS', headers: asked })
       t.is(status, 204, path)
       t.is(body.length, 0)
       t.is(headers['access-control-allow-origin'], origin)
-      t.deepEqual(headers['access-control-allow-methods']!.split(',').sort(), ['DELETE', 'GET', 'HEAD', 'POST'])
-      t.is(headers['access-control-allow-headers'], 'authorization,content-type')
+      t.deepEqual(headers['access-control-allow-methods']!.split(',').sort(), [
+        'DELETE',
+        'GET',
+        'HEAD',
+        'PATCH',
+        'POST',
+      ])
+      t.is(headers['access-control-allow-headers'], ASKED_HEADERS)
       t.is(headers['access-control-max-age'], '600')
       t.is(headers['access-control-allow-private-network'], undefined)
       const private_ = { ...asked, 'access-control-request-private-network': 'true' }

@@ -3,7 +3,17 @@ import test, { type ExecutionContext } from 'ava'
 import { registerClient } from '../../src/domain/clients.ts'
 import { revokeUser } from '../../src/domain/users.ts'
 import { LIMITS, type LimitName, type LimitSettings, Limits, networkOf } from '../../src/service/limits.ts'
-import { type Answer, ClientSide, OTHER, person, SYSTEM, startWorld, type Tokens, Visitor } from '../_support.ts'
+import {
+  type Answer,
+  ClientSide,
+  formWith,
+  OTHER,
+  person,
+  SYSTEM,
+  startWorld,
+  type Tokens,
+  Visitor,
+} from '../_support.ts'
 import { send } from './_wire.ts'
 
 const PLENTY = { most: 1_000_000, windowMs: 3_600_000 }
@@ -150,6 +160,20 @@ test('refreshes: so many of one app for one user; others go on, and what was sto
   t.is((await chatgpt.refresh(refresh)).json.error, 'invalid_grant')
 })
 
+test('one account: past its limit the form for a new key comes again, with what was typed and how long to wait', async (t) => {
+  const world = await begin(t, { account: 1 }, { authMode: 'user_http' })
+  const alice = new Visitor(world.url)
+  await alice.signUp(person('alice'))
+  const page = await alice.get('/account/keys')
+  t.is((await alice.submit(page, 'label', { label: 'one' })).status, 200)
+  await world.news()
+  const limited = await alice.submit(page, 'label', { label: 'two & three' })
+  assertLimited(t, limited, 'account')
+  t.regex(limited.text, /role="alert"[^>]*>Too many tries\. Try again in \d+ minutes\.</)
+  t.is(formWith(limited.text, 'label')!.values.label, 'two & three')
+  t.deepEqual(await world.news(), [])
+})
+
 test('one account: so many sign-ins, however right they are; that is no reason to count them as wrong ones', async (t) => {
   const world = await begin(t, { account: 4, sign_in: 3, sign_in_address: 3 })
   for (const name of ['alice', 'bob']) await new Visitor(world.url).signUp(person(name))
@@ -185,17 +209,30 @@ test('one account is asked about so many connections; it can still sign in', asy
   t.is((await tryPassword(world.url, 'alice', person('alice').password)).status, 303)
 })
 
-test('what another site’s script does with a browser does not use up what its owner may', async (t) => {
-  const world = await begin(t, { consent: 2 })
-  const [alice, link] = [new Visitor(world.url), new ClientSide(world.url).link()]
+test('the same answer again and again counts as a connection that is asked about', async (t) => {
+  const world = await begin(t, { consent: 3 })
+  const [alice, chatgpt] = [new Visitor(world.url), new ClientSide(world.url)]
   await alice.signUp(person('alice'))
-  const scripted = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
-  const statuses = [0, 1, 2].map(async () => (await alice.get(link, scripted)).status)
-  t.deepEqual((await Promise.all(statuses)).sort(), [200, 200, 429])
-  t.is((await alice.get(link, { ...scripted, 'sec-fetch-user': '?1' })).status, 200)
-  t.is((await alice.get(link)).status, 200)
-  t.is((await alice.get(link)).status, 429)
+  const page = await alice.get(chatgpt.link())
+  const statuses: number[] = []
+  await world.news()
+  for (let i = 0; i < 5; i++) statuses.push((await alice.submit(page, 'decision', { decision: 'allow' })).status)
+  t.deepEqual(statuses, [303, 303, 303, 429, 429])
+  t.deepEqual(await world.news(), ['ConsentGranted', 'CodeIssued', 'CodeIssued', 'CodeIssued'])
 })
+
+for (const site of ['cross-site', 'same-site'])
+  test(`what another site’s script does with a browser does not use up what its owner may (${site})`, async (t) => {
+    const world = await begin(t, { consent: 2 })
+    const [alice, link] = [new Visitor(world.url), new ClientSide(world.url).link()]
+    await alice.signUp(person('alice'))
+    const scripted = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+    const statuses = [0, 1, 2].map(async () => (await alice.get(link, scripted)).status)
+    t.deepEqual((await Promise.all(statuses)).sort(), [200, 200, 429])
+    t.is((await alice.get(link, { ...scripted, 'sec-fetch-user': '?1' })).status, 200)
+    t.is((await alice.get(link)).status, 200)
+    t.is((await alice.get(link)).status, 429)
+  })
 
 test('what nobody looks at uses up nobody’s authorizations', async (t) => {
   const world = await begin(t, { authorize: 1 })
@@ -230,23 +267,36 @@ test('callbacks for the operator to allow: so many new ones from one address; on
   t.regex((await ask(1)).text, /has to allow/)
 })
 
-test('changes: so many of one user, a longer text for each 512 bytes of it; what is refused does not count', async (t) => {
-  const world = await begin(t, { write: 12 })
+test('changes: so many of one user, a longer text for each 512 bytes as it is stored; what is refused does not count', async (t) => {
+  const world = await begin(t, { write: 30 })
   const chatgpt = new ClientSide(world.url)
   const [alice, bob] = [await chatgpt.connect(person('alice')), await chatgpt.connect(person('bob'))]
   const add = (todo: string, { access_token: token } = alice) => chatgpt.api(token, 'POST', '/todos/me', { todo })
   const left = async (answer: Promise<Answer>): Promise<string | undefined> =>
     /"write";r=(\d+)/.exec((await answer).headers.get('ratelimit') ?? '')?.[1]
-  t.is(await left(add('x')), '11')
-  t.is(await left(add('x'.repeat(512))), '10')
-  t.is(await left(add('ü'.repeat(512))), '8')
-  t.is(await left(chatgpt.api(alice.access_token, 'DELETE', '/todos/me', { todo_idx: 0 })), '7')
+  t.is(await left(add('x')), '29')
+  // Sealed and in base64url, 512 bytes hold 345 of a text.
+  t.is(await left(add('x'.repeat(345))), '28')
+  t.is(await left(add('x'.repeat(346))), '26')
+  t.is(await left(add('ü'.repeat(512))), '23')
+  t.is(await left(add('\u0001'.repeat(512))), '14')
+  t.is(await left(chatgpt.api(alice.access_token, 'DELETE', '/todos/me', { todo_idx: 0 })), '13')
   await world.news()
   for (const todo of ['', 'x'.repeat(10_001), '\ud800']) t.true([400, 413].includes((await add(todo)).status))
-  t.is((await add('x'.repeat(8 * 512))).status, 429)
+  t.is((await add('x'.repeat(13 * 512))).status, 429)
   t.deepEqual(await world.news(), [])
-  for (let i = 6; i >= 0; i--) t.is(await left(add('x')), String(i))
+  const patch = (change: object, headers = {}) =>
+    chatgpt.api(alice.access_token, 'PATCH', `/todos/me/items/${id}`, change, headers)
+  const { items } = (await chatgpt.api(alice.access_token, 'GET', '/todos/me/items')).json
+  const id: string = items[0].id
+  t.is(await left(patch({ todo: 'y'.repeat(345), done: true })), '10', 'two events, and one of them is longer')
+  t.is(await left(patch({ done: true })), '10', 'what changes nothing')
+  const key = { 'idempotency-key': 'k' }
+  t.is(await left(patch({ done: true }, key)), '8', 'what is kept for a repeat holds the text, too')
+  t.is(await left(patch({ done: true }, key)), '8', 'and the repeat costs nothing')
+  for (let i = 7; i >= 0; i--) t.is(await left(add('x')), String(i))
   assertLimited(t, await add('x'), 'write')
+  t.is((await patch({ done: true }, key)).status, 200, 'a repeat is answered all the same')
   t.is((await chatgpt.api(alice.access_token, 'GET', '/todos/me')).status, 200, 'reading goes on')
   t.is((await add('x', bob)).status, 200)
 })

@@ -113,6 +113,26 @@ test('only the mode with an authorization server has one', async (t) => {
   }
 })
 
+test('where lists have no users, pages say what the mode is, and offer nobody an account', async (t) => {
+  for (const [authMode, who] of [
+    ['none', 'Whoever reaches this Daybook'],
+    ['service_http', 'Whoever has the service token'],
+  ] as const) {
+    const { world } = await begin(t, authMode)
+    await new Users(world.ledger).add(SYSTEM, { username: 'boss', password: 'correct horse', admin: true })
+    const visitor = new Visitor(world.url)
+    const home = (await visitor.get('/')).text
+    t.true(home.includes('Nobody needs an account here') && home.includes(who), authMode)
+    t.false(home.includes('/signup') || home.includes('class="button'), authMode)
+    const login = (await visitor.get('/login')).text
+    t.true(login.includes('for operators') && !login.includes('/signup') && !login.includes('for one'), authMode)
+    t.is((await visitor.signIn({ username: 'boss', email: '', password: 'correct horse' })).status, 303)
+    const signedIn = (await visitor.get('/')).text
+    t.true(signedIn.includes('Signed in as <strong>boss</strong>') && signedIn.includes(who), authMode)
+    t.false(signedIn.includes('Your to-dos'), authMode)
+  }
+})
+
 test('60, 61, 64. who shows nothing, or what is of another mode: 401, and nothing is recorded', async (t) => {
   for (const authMode of ['oauth', 'user_http', 'service_http'] as const) {
     const { world, api } = await begin(t, authMode)

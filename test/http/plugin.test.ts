@@ -11,7 +11,11 @@ const DOCUMENTS = {
   '/openapi.json': 'application/json; charset=utf-8',
   '/logo.png': 'image/png',
 }
-const METADATA = ['/.well-known/oauth-authorization-server', '/.well-known/oauth-protected-resource']
+const METADATA = [
+  '/.well-known/oauth-authorization-server',
+  '/.well-known/oauth-protected-resource',
+  '/.well-known/oauth-protected-resource/mcp',
+]
 const PUBLIC = [...Object.keys(DOCUMENTS), ...METADATA, '/legal']
 
 const json = async (world: World, path: string): Promise<any> => (await fetch(world.url + path)).json()
@@ -138,7 +142,7 @@ test('the documents may be kept for five minutes, then asked for again by ETag',
 test('71, 72. the metadata documents are exact, and JSON whatever is asked for (RFC 8414, RFC 9728)', async (t) => {
   const publicUrl = 'https://todo.example'
   const world = await startWorld(t, { publicUrl })
-  const [server, resource] = await Promise.all(METADATA.map((path) => json(world, path)))
+  const [server, resource, mcp] = await Promise.all(METADATA.map((path) => json(world, path)))
   t.deepEqual(server, {
     issuer: publicUrl,
     authorization_endpoint: `${publicUrl}/oauth`,
@@ -154,6 +158,8 @@ test('71, 72. the metadata documents are exact, and JSON whatever is asked for (
     introspection_endpoint_auth_methods_supported: ['client_secret_post', 'client_secret_basic'],
     code_challenge_methods_supported: ['S256'],
     authorization_response_iss_parameter_supported: true,
+    registration_endpoint: `${publicUrl}/auth/register`,
+    client_id_metadata_document_supported: true,
   })
   t.deepEqual(resource, {
     resource: publicUrl,
@@ -162,6 +168,7 @@ test('71, 72. the metadata documents are exact, and JSON whatever is asked for (
     scopes_supported: ['todos:read', 'todos:write'],
     bearer_methods_supported: ['header'],
   })
+  t.deepEqual(mcp, { ...resource, resource: `${publicUrl}/mcp` })
   const { headers } = await send(world.url, '/todos/me')
   t.is(headers['www-authenticate'], `Bearer resource_metadata="${publicUrl}${METADATA[1]}"`)
   for (const path of [

@@ -161,6 +161,20 @@ for (const [what, changes] of Object.entries(untrusted))
     await assertStillServes(t, world, alice)
   })
 
+test('4, 5. what is missing is said, and nobody is advised to allow anything', async (t) => {
+  const { world, visitors, chatgpt } = await startWithVisitors(t)
+  for (const [who, visitor] of visitors)
+    for (const [name, words] of [
+      ['redirect_uri', 'at which address to answer it (redirect_uri)'],
+      ['client_id', 'which app it is (client_id)'],
+    ] as const) {
+      const { text } = await visitor.get(chatgpt.link({ [name]: undefined }))
+      t.true(text.includes(`The app did not say ${words}.`), `${who} ${name}`)
+      t.notRegex(text, /client allow|compare the client ID/, `${who} ${name}`)
+    }
+  t.deepEqual(await world.news(), [])
+})
+
 test('a callback that is withdrawn while its consent page is open is not used any more', async (t) => {
   const { world, alice, chatgpt } = await startWithVisitors(t)
   const page = await alice.get(chatgpt.link())

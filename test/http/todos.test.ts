@@ -71,7 +71,7 @@ test('adding and deleting: index and order, exact answers, one event each, with 
   t.deepEqual((await api('DELETE', { todo_idx: 0 })).json.todo, 'second')
   t.deepEqual((await api('GET')).text, '{"todos":["third"]}')
   t.deepEqual(await news(), ['TodoAdded', 'TodoAdded', 'TodoDeleted', 'TodoDeleted', 'TodoAdded', 'TodoDeleted'])
-  t.is(await ledger.read((state) => state.todos.size), 1)
+  t.is(await ledger.read((state) => state.todos.countBy('open', event.actor.id)), 1)
 })
 
 test.serial('79. 200 only once it is durable: the book on disk at the moment of the answer holds it', async (t) => {
@@ -436,4 +436,31 @@ test('87. from: any whole number; past the end nothing is left; anything else is
   const wrong = '-1 1.5 x 1e1 0x1 %201 NaN Infinity %00 0&from=1 1&from=1'.split(' ')
   for (const from of [...wrong, '1'.repeat(400)])
     await refused(await raw('GET', undefined, {}, `/todos/me?from=${from}`), 400, 'invalid_todo_idx', from)
+})
+
+test('83. DELETE by query, for gateways that drop its body; both at once must agree', async (t) => {
+  const { raw, refused, list, news } = await begin(t, ['zero', 'one', 'a&b=ü', 'three'])
+  const remove = (query: string, body?: string) =>
+    raw('DELETE', body, body === undefined ? {} : JSON_TYPE, `/todos/me?${query}`)
+  for (const index of ['x', '-1', '1.5', '1e0', '0x1', '', '%20', '1234567890'])
+    await refused(await remove(`todo_idx=${index}`), 400, 'invalid_todo_idx', index)
+  await refused(await remove('todo=zero'), 400, 'invalid_todo_idx', 'no index')
+  await refused(await remove('todo_idx=4'), 404, 'not_found', 'past the end')
+  await refused(await remove('todo_idx=0&todo=one'), 409, 'todo_differs', 'another text')
+  await refused(await remove('todo_idx=0&todo='), 409, 'todo_differs', 'no text')
+  for (const query of [
+    'todo_idx=0&todo_idx=0',
+    'todo_idx=0&todo=zero&todo=zero',
+    'todo_idx=0&index=0',
+    'todo_idx=0&todo=%ff',
+  ])
+    await refused(await remove(query), 400, 'invalid_request', query)
+  for (const body of ['{"todo_idx":1}', '{"todo":"one"}', '{"todo_idx":"0"}', '{"todo_idx":0,"x":1}', '[]', '{'])
+    await refused(await remove('todo_idx=0&todo=zero', body), 400, 'invalid_request', body)
+  await refused(await raw('DELETE', undefined, {}, '/todos/me'), 415, 'unsupported_media_type', 'neither')
+  t.is((await remove(`todo_idx=2&todo=${encodeURIComponent('a&b=ü')}`)).json.todo, 'a&b=ü')
+  t.is((await remove('todo_idx=2')).json.todo, 'three')
+  t.is((await remove('todo_idx=1&todo=one', '{"todo_idx":1,"username":"alice"}')).json.todo, 'one')
+  t.is((await remove('todo_idx=0', '{}')).json.todo, 'zero')
+  t.deepEqual([await list(), await news()], [[], Array(4).fill('TodoDeleted')])
 })

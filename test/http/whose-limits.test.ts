@@ -192,7 +192,9 @@ type Call = readonly [list: string, bearer: string, ip: string]
 for (const [mode, callersOf] of Object.entries(callers) as [AuthMode, (world: World) => Promise<Call[]>][])
   test(`api, write: ${mode}`, async (t) => {
     for (const limit of ['api', 'write'] as const) {
-      const world = await begin(t, { [limit]: 1 }, mode)
+      // A list that begins with its first to-do costs two changes.
+      const isNamed = mode === 'none' || mode === 'service_http'
+      const world = await begin(t, { [limit]: limit === 'write' && isNamed ? 2 : 1 }, mode)
       const body = '{"todo":"x"}'
       const statuses: number[] = []
       for (const [list, bearer, ip] of await callersOf(world)) {

@@ -34,7 +34,7 @@ const bad: readonly (readonly [tool: string, args: object, said: string])[] = [
     { sort: 'due', constructor: 1 },
     'there is no argument "sort", "constructor" here. It takes: query, state, due_before, due_after, limit, cursor.',
   ],
-  ['find_todos', { query: 'x'.repeat(1001) }, 'query: Too big: expected string to have <=1000 characters'],
+  ['find_todos', { query: 'x'.repeat(201) }, 'query: Too big: expected string to have <=200 characters'],
   ['add_todos', {}, 'items: Invalid input: expected array, received undefined'],
   ['add_todos', { items: [] }, 'items: Too small: expected array to have >=1 items'],
   ['add_todos', { items: Array(26).fill({ todo: 'x' }) }, 'items: Too big: expected array to have <=25 items'],

@@ -2,9 +2,9 @@
 import test, { type ExecutionContext } from 'ava'
 import { issueKey, revokeKey } from '../../src/domain/keys.ts'
 import { rotateService } from '../../src/domain/service.ts'
-import { addUser } from '../../src/http/people.ts'
 import type { AuthMode } from '../../src/service/policy.ts'
 import { digest } from '../../src/service/secrets.ts'
+import { Users } from '../../src/service/users.ts'
 import { person, SYSTEM, startWorld } from '../_support.ts'
 import { send } from '../http/_wire.ts'
 import { GENERATIONS, McpSide, requestIn } from './_mcp.ts'
@@ -16,9 +16,9 @@ const LIST = { method: 'tools/list' }
 async function begin(t: ExecutionContext, authMode: AuthMode, bearer?: string) {
   const world = await startWorld(t, { authMode })
   const { ledger } = world
-  const user = await addUser(ledger, SYSTEM, { ...person('alice'), email: undefined, admin: false })
+  const user = await new Users(ledger).add(SYSTEM, { ...person('alice'), admin: false })
   await ledger.transact(SYSTEM, (state) =>
-    issueKey(state, { key: 'key-1', username: 'alice', digest: digest(KEY), label: 'at work' }),
+    issueKey(state, { key: 'key-1', user, digest: digest(KEY), label: 'at work' }),
   )
   await ledger.transact(SYSTEM, (state) => rotateService(state, { token: SERVICE, digest: digest(SERVICE) }))
   await world.news()

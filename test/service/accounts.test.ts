@@ -98,7 +98,9 @@ test('24. wrong passwords count for the account and the address; right ones only
   const floor = await startFloor(t, { limits: limitsOf({ sign_in: 2, account: 3 }) })
   await floor.given(registered('alice'))
   const signIn = (password: string) =>
-    refusalOf(floor.services.accounts.signIn(cameFrom(), { identifier: 'ALICE@example.org', password, before: undefined }))
+    refusalOf(
+      floor.services.accounts.signIn(cameFrom(), { identifier: 'ALICE@example.org', password, before: undefined }),
+    )
   for (let i = 0; i < 3; i++) t.is(await signIn(PASSWORD), undefined)
   t.is(await signIn(PASSWORD), 'rate_limited', 'three sign-ins')
   t.is((await floor.happened()).length, 3)

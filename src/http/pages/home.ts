@@ -5,9 +5,9 @@ import { type Html, hidden, html, type Page } from './layout.ts'
 type Where = { readonly publicUrl: string; readonly authMode: AuthMode }
 
 export const homePage = (of: Where & { readonly canSignUp: boolean }): Page => ({
-  title: 'Your to-dos, kept by ChatGPT',
-  body: html`<h1>Your to-dos, kept by ChatGPT</h1>
-    <p class="lead">Tell ChatGPT what you have to do. It writes it down here, on a machine you trust.</p>
+  title: 'Your to-dos, kept by your assistant',
+  body: html`<h1>Your to-dos, kept by your assistant</h1>
+    <p class="lead">Tell your assistant what you have to do. It keeps the list here, on a machine that you trust.</p>
     ${
       isForUsers(of.authMode)
         ? html`<p class="buttons">
@@ -25,8 +25,8 @@ const whoMay = (authMode: AuthMode): Html => html`<section class="facts" aria-la
       <h2>Nobody needs an account here</h2>
       ${
         authMode === 'none'
-          ? html`<p>Each list has a name. Whoever reaches this Daybook can read and change every list.</p>`
-          : html`<p>Each list has a name. Whoever has the service token can read and change every list.</p>`
+          ? html`<p>Each list has a name. Anybody who reaches this Daybook can read and change every list.</p>`
+          : html`<p>Each list has a name. Anybody with the service token can read and change every list.</p>`
       }
     </section>`
 
@@ -55,7 +55,7 @@ export const signedInHomePage = (of: SignedInHome): Page => ({
   body: html`<h1>Your to-dos</h1>
     ${
       of.count === 0
-        ? html`<p class="lead">Nothing yet. Ask ChatGPT to write something down.</p>`
+        ? html`<p class="lead">Nothing yet. Ask your assistant to write something down.</p>`
         : html`<ol class="todos" start="${of.from + 1}">${of.todos.map((text) => html`<li><bdi>${text}</bdi></li>`)}</ol>`
     }
     ${
@@ -80,20 +80,24 @@ const signOut = ({
       Signed in as <strong>${username}</strong>. <button class="link" type="submit">Sign out</button>
     </form>`
 
-/** What to do after the import, by how ChatGPT authenticates. */
+/** What to do after the address was given, by how assistants authenticate. */
 const next: { readonly [M in AuthMode]: string } = {
-  oauth: 'Import this address into an action of a GPT, then sign in here when it asks you to.',
-  user_http: 'Import this address into an action of a GPT, and give it an API key of yours.',
-  service_http: 'Import this address into an action of a GPT, and give it the service token as its API key.',
-  none: 'Import this address into an action of a GPT. Nobody has to sign in: whoever reaches this Daybook can use it.',
+  oauth: 'It opens a page here: sign in, and allow it.',
+  user_http: 'As its credential give it an API key of yours, as a bearer token.',
+  service_http: 'As its credential give it the service token, as a bearer token.',
+  none: 'Nobody has to sign in.',
 }
 
-const connect = ({ publicUrl, authMode }: Where) => html`<section class="facts" aria-label="Connect ChatGPT">
-      <h2>Connect ChatGPT</h2>
+const connect = ({ publicUrl, authMode }: Where) => html`<section class="facts" aria-label="Connect an assistant">
+      <h2>Connect an assistant</h2>
+      <p>Give ChatGPT, Claude, Cursor or VS Code this address, as an MCP server:</p>
+      <p><code>${publicUrl}/mcp</code></p>
+      <p>${next[authMode]}</p>
       ${
         publicUrl.startsWith('https:')
-          ? html`<p>${next[authMode]}</p>`
-          : html`<p>ChatGPT will read this address, once this Daybook is reached by https (<code>PUBLIC_URL</code>).</p>`
+          ? ''
+          : html`<p class="hint">Programs on this machine can use it now. ChatGPT and others in a cloud need an https address
+        (<code>PUBLIC_URL</code>).</p>`
       }
-      <p><a href="/openapi.yaml"><code>${publicUrl}/openapi.yaml</code></a></p>
+      <p class="hint">Others read the <a href="/openapi.yaml">OpenAPI document</a>.</p>
     </section>`

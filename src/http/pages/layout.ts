@@ -10,18 +10,18 @@ export type Page = {
   readonly title: string
   readonly body: Html
   readonly status?: number
-  /** Origins, besides our own, that a form on this page may lead to: the callback of a consent. */
-  readonly formTargets?: readonly string[]
+  /** Whether a form on this page may lead on to an app: it is part of an authorization. */
+  readonly leadsOn?: boolean
 }
 
 /** Answers with a page. Nothing of it is kept, framed, scripted, or told to the next site. */
-export async function sendPage(ctx: Context, { title, body, status = 200, formTargets = [] }: Page): Promise<void> {
+export async function sendPage(ctx: Context, { title, body, status = 200, leadsOn = false }: Page): Promise<void> {
   ctx.status = status
   ctx.type = 'text/html; charset=utf-8'
   ctx.set('Cache-Control', 'no-store')
-  ctx.set('Content-Security-Policy', contentSecurityPolicy(formTargets))
+  ctx.set('Content-Security-Policy', contentSecurityPolicy(leadsOn))
   // A window that an app opened for an authorization must find that app again; no other page has one.
-  if (formTargets.length === 0) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
+  if (!leadsOn) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
   ctx.body = String(await frame(title, body, addressNotice(ctx) ?? ''))
 }
 
@@ -33,19 +33,22 @@ export function seeOther(ctx: Context, path: string): void {
   ctx.body = ''
 }
 
-/** `form-action` holds for redirects too in Chromium, so the way back to the client has to be in it. */
-export const contentSecurityPolicy = (formTargets: readonly string[] = []): string =>
+/**
+ * The policy of a page. Its forms lead to this origin only, but for a page that is part of an authorization: there
+ * `form-action` is left out. Chromium holds it against every redirect that follows on the form, and the callback may
+ * redirect anywhere: to another origin, to loopback, to a program's own scheme. No list could name that beforehand, and
+ * the person would be left on a page that does nothing. The forms have fixed addresses on this origin, nothing of a
+ * request stands in them as markup, and there is no script that could change them.
+ */
+export const contentSecurityPolicy = (leadsOn = false): string =>
   [
     "default-src 'none'",
     "style-src 'self'",
     "img-src 'self'",
-    `form-action ${["'self'", ...new Set(formTargets.map(sourceOf))].join(' ')}`,
+    ...(leadsOn ? [] : ["form-action 'self'"]),
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ].join('; ')
-
-/** An origin as a source expression, whose grammar has no IPv6 address (CSP3 §2.3.1): for one, its scheme must do. */
-const sourceOf = (origin: string): string => (origin.includes('[') ? new URL(origin).protocol : origin)
 
 // The header says no-referrer. Within our own origin browsers may tell: otherwise they send a form's Origin as "null".
 const frame = (title: string, body: Html, notice: Html | ''): Html => html`<!doctype html>

@@ -20,6 +20,6 @@ export const messagePage = ({ title, text, status, more, requestId }: Message): 
     ${
       requestId === undefined || requestId === ''
         ? ''
-        : html`<p class="fine">If you ask whoever runs this Daybook, name this request: <code>${requestId}</code></p>`
+        : html`<p class="fine">If you ask the operator of this Daybook, name this request: <code>${requestId}</code></p>`
     }`,
 })

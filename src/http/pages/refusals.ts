@@ -5,7 +5,7 @@ import type { Refused } from '../../ledger/refused.ts'
 import { sentence } from '../../service/refusals.ts'
 import { COMMAND } from '../assets.ts'
 import { statusOf, tellWait } from '../errors.ts'
-import { homeOf } from './address.ts'
+import { addressNotice, homeOf } from './address.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
 
@@ -20,6 +20,7 @@ const advice: { readonly [R in Reason]?: Html } = {
       callback with <code>${COMMAND} client allow CLIENT URL</code>.</p>`,
   client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
       <code>${COMMAND} client show chatgpt</code>.</p>`,
+  client_document_unreadable: html`<p>Try again in a minute. If it stays so, the makers of the app have to mend it.</p>`,
   route_unknown: html`<p>The address may be mistyped, or what was here is gone.</p>`,
   method_not_allowed: html`<p>This address takes a form that Daybook gave you. Begin again where it came from.</p>`,
   consent_unknown: html`<p>Go back to the app that sent you here and connect again.</p>`,
@@ -40,10 +41,12 @@ export function waitInWords({ retryAfterMs = 0 }: Refused): string {
   return `Too many tries. Try again in ${minutes <= 1 ? 'a minute' : `${minutes} minutes`}.`
 }
 
-/** A form of another address or of long ago: where to begin again. */
+/** Where to begin again with a form of another address or of long ago, unless the page says so above. */
 function linkHome(ctx: Context): Html | undefined {
   const home = homeOf(ctx)
-  return home === undefined ? undefined : html`<p>This Daybook is at <a href="${home}/">${home}</a>.</p>`
+  return home === undefined || addressNotice(ctx) !== undefined
+    ? undefined
+    : html`<p>This Daybook is at <a href="${home}/">${home}</a>.</p>`
 }
 
 /** Answers with a page. */

@@ -5,8 +5,6 @@ import { type FormErrors, field, formAlert, type Html, hidden, html, type Page }
 export type Destination = {
   readonly returnTo: string
   readonly clientName?: string
-  /** The origin of the app's callback. */
-  readonly callbackOrigin?: string
 }
 
 export type SignInField = 'identifier' | 'password'
@@ -22,7 +20,7 @@ export type SignInPage = Destination & {
 
 export const signInPage = (of: SignInPage): Page => ({
   title: 'Sign in',
-  formTargets: of.callbackOrigin === undefined ? [] : [of.callbackOrigin],
+  leadsOn: of.returnTo !== '/',
   body: html`<h1>Sign in</h1>
     ${of.isForOperators ? html`<p class="lead">for operators, to look at the audit. Nobody else needs an account here.</p>` : purpose(of)}
     ${formAlert(of.errors ?? {})}

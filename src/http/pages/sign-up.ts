@@ -17,7 +17,7 @@ export function signUpPage(of: SignUpPage): Page {
   const first = FIELDS.find((name) => errors[name] !== undefined) ?? 'username'
   return {
     title: 'Create an account',
-    formTargets: of.callbackOrigin === undefined ? [] : [of.callbackOrigin],
+    leadsOn: of.returnTo !== '/',
     body: html`<h1>Create an account</h1>
     ${purpose(of)}
     ${formAlert(errors)}

@@ -1,0 +1,184 @@
+/** Apps: the clients that may ask people for access, how they bring themselves, and where they may be answered. */
+import {
+  allowRedirect,
+  type Client,
+  type Clients,
+  clientByClientId,
+  findClient,
+  isNewCallback,
+  removeClient,
+  requestRedirect,
+  withdrawRedirect,
+} from '../domain/clients.ts'
+import { isDocumentUrl, type Metadata, readDocument, readRegistration } from '../domain/metadata.ts'
+import {
+  clientLastRead,
+  clientOfDocument,
+  type Reading,
+  registeredClient,
+  registerItself,
+  settleDocument,
+  unregister,
+} from '../domain/registrations.ts'
+import type { Reason } from '../domain/shape.ts'
+import { newId } from '../ledger/ids.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { Refused } from '../ledger/refused.ts'
+import { addressOf, anonymous, type Caller, type Provenance } from './caller.ts'
+import { DocumentCache } from './document-cache.ts'
+import { DocumentUnreadable, type FetchDocument } from './documents.ts'
+import type { Limits } from './limits.ts'
+import { acceptsClient, type Policy } from './policy.ts'
+import { digest, newSecret } from './secrets.ts'
+
+/** What apps need from outside. */
+export type Outside = {
+  readonly fetchDocument: FetchDocument
+  /** Told why the document of an app could not be read. */
+  readonly onUnreadable: (clientId: string, why: string) => void
+}
+
+/** A registration, with the secrets that are shown this once. */
+export type Registered = { readonly client: Client; readonly secret: string | undefined; readonly token: string }
+
+/** What a client ID names. */
+export type Named = {
+  /** The client now, or why there is none. */
+  readonly find: (rows: Clients, now: number) => Client | Reason
+  /** Its document, where it was just read. */
+  readonly reading?: Reading
+  /** What is wrong with its document, for a person. */
+  readonly detail?: string
+}
+
+export class Apps {
+  readonly #ledger: Ledger
+  readonly #limits: Limits
+  readonly #policy: Policy
+  readonly #documents: DocumentCache<Reading>
+  readonly #onUnreadable: Outside['onUnreadable']
+
+  constructor(ledger: Ledger, limits: Limits, policy: Policy, { fetchDocument, onUnreadable }: Outside) {
+    this.#ledger = ledger
+    this.#limits = limits
+    this.#policy = policy
+    this.#documents = new DocumentCache(fetchDocument, parseDocument)
+    this.#onUnreadable = onUnreadable
+  }
+
+  /**
+   * An app registers itself (RFC 7591 §3).
+   * @throws {Refused} what is wrong with the metadata; `rate_limited`, `clients_too_many`
+   */
+  async register(from: Provenance, metadata: Metadata): Promise<Registered> {
+    const described = readRegistration(metadata)
+    if ('reason' in described) throw new Refused(described.reason, described.detail)
+    this.#limits.take(from.meter, 'register', addressOf(from))
+    const secret = described.authMethod === 'none' ? undefined : newSecret('dbs')
+    const [client, token] = [newId(this.#ledger.now()).toLowerCase(), newSecret('dbm')]
+    const digests = { secret: secret === undefined ? null : digest(secret), registrationToken: digest(token) }
+    const caller = anonymous(from)
+    await this.#ledger.transact(caller, (state, now) => registerItself(state, { client, described, ...digests }, now))
+    return { client: await this.#ledger.read((state) => state.clients.get(client)!), secret, token }
+  }
+
+  /** What is registered (RFC 7592 §2.1). @throws {Refused} `registration_token_unknown`, `rate_limited` */
+  async registration(from: Provenance, id: string, token: string): Promise<Client> {
+    const found = await this.#ledger.read((state) => registeredClient(state, id, digest(token)))
+    if (found !== undefined) return found
+    this.#limits.take(from.meter, 'failed', addressOf(from))
+    throw new Refused('registration_token_unknown')
+  }
+
+  /** An app takes its registration back (RFC 7592 §2.3). @throws {Refused} as `registration` does */
+  async unregister(from: Provenance, id: string, token: string): Promise<void> {
+    const { id: client } = await this.registration(from, id, token)
+    const caller: Caller = { ...anonymous(from), actor: { kind: 'client', id: client } }
+    await this.#ledger.transact(caller, (state) => unregister(state, client, digest(token)))
+  }
+
+  /** What a `client_id` names. Where that is the address of a document, the document is read, or was read lately. */
+  async named(clientId: string): Promise<Named> {
+    if (!isDocumentUrl(clientId)) return { find: (rows) => this.#accepted(clientByClientId(rows, clientId)) }
+    // A client ID at Daybook itself would make it ask itself.
+    const isOwn = new URL(clientId).origin === this.#policy.publicUrl
+    if (isOwn || this.#policy.clientRegistration === 'off') return { find: () => 'client_unknown' }
+    try {
+      const reading = await this.#documents.read(new URL(clientId))
+      const id = newId(this.#ledger.now()).toLowerCase()
+      return { reading, find: (rows) => clientOfDocument(rows, reading, id) }
+    } catch (error) {
+      if (!(error instanceof DocumentUnreadable)) throw error
+      this.#onUnreadable(clientId, error.message)
+      const find: Named['find'] = (rows, now) => clientLastRead(rows, clientId, now) ?? 'client_document_unreadable'
+      return { find, detail: error.message }
+    }
+  }
+
+  /** Makes a client's row what its document says. Gives its id. @throws {Refused} `clients_too_many` */
+  settle(caller: Caller, reading: Reading): Promise<string> {
+    const id = newId(this.#ledger.now()).toLowerCase()
+    return this.#ledger.transact(caller, (state, now) => settleDocument(state, reading, id, now))
+  }
+
+  #accepted(client: Client | undefined): Client | Reason {
+    return client !== undefined && acceptsClient(this.#policy, client) ? client : 'client_unknown'
+  }
+
+  /**
+   * Somebody came with a callback that is not the app's. One of ChatGPT's own is put before the operator.
+   * @throws {Refused} always
+   */
+  async refuseCallback(from: Provenance, client: string, uri: string): Promise<never> {
+    const asked = { client, uri }
+    // Only what would be put on the list counts.
+    if (await this.#ledger.read((state) => isNewCallback(state, asked)))
+      this.#limits.take(from.meter, 'waiting', addressOf(from))
+    return this.#ledger.transact(anonymous(from), (state, now) => requestRedirect(state, asked, now))
+  }
+
+  /** Every app, the oldest first. */
+  list(caller: Caller): Promise<Client[]> {
+    return this.#ledger.ask(caller, ({ clients }) =>
+      [...clients.entries()].map(([, client]) => client).sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1)),
+    )
+  }
+
+  /** One app, by Daybook's name for it or by `client_id`. @throws {Refused} `client_unknown` */
+  async show(caller: Caller, id: string): Promise<Client> {
+    const found = await this.#ledger.ask(caller, (state) => findClient(state, id))
+    if (found === undefined) throw new Refused('client_unknown')
+    return found
+  }
+
+  /** Ends all that an app was given, and forgets it. @throws {Refused} `client_unknown`, `client_built_in` */
+  remove(caller: Caller, id: string): Promise<Client> {
+    return this.#ledger.transact(caller, (state) => removeClient(state, id))
+  }
+
+  /** @throws {Refused} `client_unknown`, `redirect_invalid`, `redirect_already_allowed` */
+  async allowCallback(caller: Caller, client: string, uri: string): Promise<void> {
+    await this.#ledger.transact(caller, (state) => allowRedirect(state, { client, uri }))
+  }
+
+  /** @throws {Refused} `client_unknown`, `redirect_unknown`, `redirect_from_settings` */
+  withdrawCallback(caller: Caller, client: string, uri: string): Promise<'allowed' | 'waiting'> {
+    return this.#ledger.transact(caller, (state) => withdrawRedirect(state, { client, uri }))
+  }
+}
+
+/** @throws {DocumentUnreadable} for what does not describe a client */
+function parseDocument(json: unknown, { href }: URL): Reading {
+  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
+  const described = isObject ? readDocument(href, json as Metadata) : { reason: '', detail: 'it is no JSON object.' }
+  if ('reason' in described) throw new DocumentUnreadable(`The client-id document does not fit: ${described.detail}`)
+  return { clientId: href, described }
+}
+
+/** Who says that an app is what it calls itself: the operator, the host of its document, or nobody but itself. */
+export type Vouching = { readonly by: 'operator' | 'itself' } | { readonly by: 'document'; readonly host: string }
+
+export function vouchingFor({ registration, clientId }: Client): Vouching {
+  if (registration === 'document') return { by: 'document', host: new URL(clientId).host }
+  return { by: registration === 'operator' ? 'operator' : 'itself' }
+}
