@@ -273,8 +273,12 @@ test('where no rank is left between two to-dos, all of the list get new ones, in
 test('deleted to-dos keep their place among the others while these move', (t) => {
   const history = new History().given(...['a', 'b', 'c'].map((id) => todoAdded('alice', id, { text: id })))
   history.when(deleteAt(history, 'alice', 1))
-  for (let i = 0; i < 60; i++)
-    history.when(moveTodo(history.state, { owner: 'alice', id: i % 2 === 0 ? 'c' : 'a', place: { position: 1 } }))
+  const rankOf = (id: string): number => history.state.todos.get(id)!.rank
+  for (let i = 0; i < 60; i++) {
+    const [id, other] = i % 2 === 0 ? ['c', 'a'] : ['a', 'c']
+    history.when(moveTodo(history.state, { owner: 'alice', id, place: { position: 1 } }))
+    t.true(rankOf(id) < rankOf(other) && rankOf(other) < rankOf('b'), `after move ${i}`)
+  }
   history.given({ type: 'TodoUndeleted', data: { todo: 'b', owner: 'alice' }, personal: { excerpt: 'b' } })
   t.is(ids(keptInOrder(history.state, 'alice')), 'a,c,b')
   t.deepEqual(

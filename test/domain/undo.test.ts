@@ -70,6 +70,8 @@ test('a deleted to-do is nowhere but where it can be undone; then it is again wh
     keeps: {},
   })
   t.deepEqual(itemsOf(history), before)
+  history.sweep(history.now + 2 * UNDO_MS)
+  t.deepEqual(itemsOf(history), before, 'and nothing of it expires any more')
 })
 
 test('a deletion cannot be undone when its time is over, swept or not', (t) => {
@@ -112,6 +114,16 @@ test('the oldest deletions give way where a list keeps too many, too large ones,
   t.deepEqual(replacedBy(many, ['d'], two), [['a']])
   t.deepEqual(many.state.todos.keysBy('bin', 'alice').sort(), ['b', 'd'])
   t.like(undo(many, ['c']), { result: { failures: [{ id: 'c', why: 'todo_unknown' }] } })
+
+  const apart = start('a', 'b', 'c')
+  for (const [id, gone] of [
+    ['c', []],
+    ['a', []],
+    ['b', ['c']],
+  ] as const) {
+    t.deepEqual(replacedBy(apart, [id], two), [gone], 'the oldest deletion, not the first in the list')
+    apart.now += SECOND
+  }
 
   const one = sizeOf({ text: 'text of a' })
   const large = start('a', 'b', 'c')
