@@ -110,7 +110,7 @@ for (const [how, options] of Object.entries({
       'as alice',
       'see your to-dos',
       'add, change and delete to-dos',
-      new URL(app.callback).host,
+      'an app on this device',
       '90 days',
     ])
       t.true(consent.includes(words), words)

@@ -327,6 +327,9 @@ const deletion = (bin: Bin, item: Item, owner: string, now: number): TodoEvent =
   personal: { excerpt: excerptOf(item.todo) },
 })
 
+/** From this share of what all lists may take, a list keeps only its last deletion, so that deleting makes room. */
+const NEARLY_FULL = 0.9
+
 /** The deleted to-dos of a list, while a decision adds to them. */
 class Bin {
   readonly #rows: Todos
@@ -347,10 +350,10 @@ class Bin {
     return this.#rows.todos.sizeOf(id)
   }
 
-  /** Takes one in; gives those that can no longer be undone. Where all of Daybook is full, that is all the others. */
+  /** Takes one in; gives those that can no longer be undone. Where Daybook is nearly full, that is all the others. */
   put(id: string): string[] {
     const size = this.#sizeOf(id)
-    const isFull = this.#rows.todos.totalSize >= this.#limits.sizeOfAll
+    const isFull = this.#rows.todos.totalSize >= NEARLY_FULL * this.#limits.sizeOfAll
     const gone: string[] = []
     while (
       this.#held.length > 0 &&

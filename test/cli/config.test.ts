@@ -330,6 +330,7 @@ test('every setting that the wire side reads gets there as itself', (t) => {
   }
   const others = {
     SIGNUP: 'closed',
+    CLIENT_REGISTRATION: 'off',
     MAX_OPEN_TODOS: '6',
     MAX_LIST_SIZE: '7kB',
     MAX_LISTS_SIZE: '8MB',
@@ -343,6 +344,7 @@ test('every setting that the wire side reads gets there as itself', (t) => {
   t.regex(version, /^\d+\.\d+\.\d+/)
   t.deepEqual(wire, {
     authMode: 'none',
+    clientRegistration: 'off',
     limits: undefined,
     maxListSize: 7000,
     maxListsSize: 8_000_000,

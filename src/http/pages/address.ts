@@ -18,7 +18,10 @@ export const knowHome =
 /** Where people are to open Daybook; `undefined` for a request that was not told. */
 export const homeOf = (ctx: Context): string | undefined => homes.get(ctx)
 
-/** What to say above a page that was opened by another address; `undefined` where it was the right one, or it is not known. */
+/**
+ * What to say above a page that was opened by another address; `undefined` where it was the right one, or it is not
+ * known. The other address is not shown: nothing of a request's host ever stands on a page.
+ */
 export function addressNotice(ctx: Context): Html | undefined {
   const home = homes.get(ctx)
   const opened = home === undefined ? undefined : openedAt(ctx, home)
@@ -26,7 +29,7 @@ export function addressNotice(ctx: Context): Html | undefined {
   const isElsewhere = isLoopbackHost(new URL(home).hostname) && !isLoopbackHost(opened.hostname)
   const path = ctx.method === 'GET' || ctx.method === 'HEAD' ? `${ctx.path}${ctx.search}` : '/'
   return html`<aside class="notice" aria-label="The address of this page">
-      <p>You opened Daybook at <strong>${nameOf(opened, home)}</strong>. Signing in works only at its own address:
+      <p>You opened Daybook by another address than its own. Signing in works only here:
         <a href="${home}${path}">${home}</a></p>
       ${
         isElsewhere
@@ -36,10 +39,6 @@ export function addressNotice(ctx: Context): Html | undefined {
       }
     </aside>`
 }
-
-/** The scheme is only told where it is known, and what is wrong. */
-const nameOf = (opened: URL, home: string): string =>
-  opened.protocol === new URL(home).protocol ? opened.host : opened.origin
 
 const first = (list: string): string => list.split(',', 1)[0]!.trim()
 

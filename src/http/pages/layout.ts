@@ -10,19 +10,23 @@ export type Page = {
   readonly title: string
   readonly body: Html
   readonly status?: number
+  /** A public document, which is the same by whatever address it is read. */
+  readonly isDocument?: true
   /** Whether a form on this page may lead on to an app: it is part of an authorization. */
   readonly leadsOn?: boolean
 }
 
 /** Answers with a page. Nothing of it is kept, framed, scripted, or told to the next site. */
-export async function sendPage(ctx: Context, { title, body, status = 200, leadsOn = false }: Page): Promise<void> {
+export async function sendPage(ctx: Context, page: Page): Promise<void> {
+  const { title, body, status = 200, leadsOn = false } = page
   ctx.status = status
   ctx.type = 'text/html; charset=utf-8'
   ctx.set('Cache-Control', 'no-store')
   ctx.set('Content-Security-Policy', contentSecurityPolicy(leadsOn))
   // A window that an app opened for an authorization must find that app again; no other page has one.
   if (!leadsOn) ctx.set('Cross-Origin-Opener-Policy', 'same-origin')
-  ctx.body = String(await frame(title, body, addressNotice(ctx) ?? ''))
+  const notice = page.isDocument ? undefined : addressNotice(ctx)
+  ctx.body = String(await frame(title, body, notice ?? ''))
 }
 
 /** After a form, by GET: a reload repeats nothing (303, never 307). */

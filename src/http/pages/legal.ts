@@ -4,14 +4,15 @@ import { html, type Page } from './layout.ts'
 
 export const legalPage = ({ publicUrl, contactEmail }: Settings): Page => ({
   title: 'Privacy and terms',
+  isDocument: true,
   body: html`<h1>Privacy and terms</h1>
     <p class="lead">This is a Daybook: a to-do service that its operator runs at <strong>${new URL(publicUrl).host}</strong>.</p>
     <h2>What is kept</h2>
     <ul>
       <li>Your username, and your e-mail address if you gave one.</li>
       <li>Your password, only as an Argon2id hash.</li>
-      <li>The to-dos that you or your apps write.</li>
-      <li>A record of what was done with your account: what, when, through which app, in which ChatGPT conversation,
+      <li>The to-dos that you or your apps write, also for 30 days after they are deleted, so that you can undo it.</li>
+      <li>A record of what was done with your account: what, when, through which app, in which conversation,
         from which IP address, with which browser.</li>
     </ul>
     <p>Your name, address, texts, IP addresses and browsers are kept encrypted under a key of your own.</p>
