@@ -15,7 +15,6 @@ import {
 } from './config.ts'
 import { FORMATS, type Format, Printer, printable } from './output.ts'
 import { groups, linesOf, runner } from './run.ts'
-import { addServeCommand } from './serve.ts'
 import { version } from './version.ts'
 
 /** Runs one command. @returns the exit code: 0 done, 1 refused or failed, 2 usage */
@@ -31,6 +30,17 @@ export async function main(argv: readonly string[]): Promise<0 | 1 | 2> {
   } catch (error) {
     return exitCodeOf(error)
   }
+}
+
+/** The web server is loaded only to serve: the other commands start in half the time without it. */
+function addServeCommand(program: Command, readSettings: () => Config): void {
+  program
+    .command('serve')
+    .description('serve assistants and people until told to stop')
+    .action(async () => {
+      const { serve } = await import('./serve.ts')
+      await serve(readSettings())
+    })
 }
 
 /** Commands that take a filter, in which a leading hyphen negates a word. */

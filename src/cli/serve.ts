@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { fstatSync, writeSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Command } from 'commander'
 import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import { CHATGPT } from '../domain/clients.ts'
@@ -32,13 +31,6 @@ const SWEEP_MS = 300_000
 const PURGE_MS = 10_000
 /** How often the head is logged: logs that are kept elsewhere then show a book that was rewritten. */
 const HEAD_MS = 3_600_000
-
-export function addServeCommand(program: Command, readSettings: () => Config): void {
-  program
-    .command('serve')
-    .description('serve ChatGPT and people until told to stop')
-    .action(() => serve(readSettings()))
-}
 
 /** Serves until SIGTERM or SIGINT, then finishes what runs. A second signal ends it at once. */
 export async function serve(config: Config): Promise<void> {

@@ -115,8 +115,8 @@ test('only the mode with an authorization server has one', async (t) => {
 
 test('where lists have no users, pages say what the mode is, and offer nobody an account', async (t) => {
   for (const [authMode, who] of [
-    ['none', 'Whoever reaches this Daybook'],
-    ['service_http', 'Whoever has the service token'],
+    ['none', 'reaches this Daybook can read and change every list'],
+    ['service_http', 'with the service token can read and change every list'],
   ] as const) {
     const { world } = await begin(t, authMode)
     await new Users(world.ledger).add(SYSTEM, { username: 'boss', password: 'correct horse', admin: true })
