@@ -121,7 +121,7 @@ test('106. each file of the database, deleted: refused, unless nothing is in it'
 test('105. a row, or a value of the vault, that is not what was written is refused by name, and nothing is changed', async (t) => {
   const folder = await closedBook(t)
   const rows = (await databaseOf(folder)).filter(([key]) => /^(row|vault)\//.test(key))
-  t.is(rows.length, 8)
+  t.is(rows.length, 9)
   const damages: ((value: string) => string)[] = [
     (value) => value.replace(/.$/, (last) => (last === 'x' ? 'y' : 'x')),
     (value) => `${value} `,
@@ -232,7 +232,7 @@ for (const [name, seq, edit] of edits)
 test('105. any row or vault value that is gone, or an older one, is refused', async (t) => {
   const folder = await closedBook(t)
   const kept = (await databaseOf(folder)).filter(([key]) => /^(row|vault|meta\/tally)\//.test(key))
-  t.is(kept.length, 10)
+  t.is(kept.length, 11)
   for (const [key, value] of kept) {
     await withDatabase(folder, (db) => db.del(key))
     await t.throwsAsync(open(folder), { instanceOf: BookUnusable }, key)
