@@ -1,5 +1,6 @@
 /** What people do to their lists in the simulation: each act as it is drawn, as the model sees it, and as a decision. */
 import fc from 'fast-check'
+import type { ListLimits } from '../src/domain/capacity.ts'
 import type { Event, State } from '../src/domain/domain.ts'
 import {
   addTodos,
@@ -7,7 +8,6 @@ import {
   changeTodo,
   deleteTodoAt,
   deleteTodos,
-  type ListLimits,
   moveTodo,
   setDone,
   undeleteTodos,

@@ -159,8 +159,8 @@ export const on: On<Clients, ClientEvent | Uses | ExpiredDropped> = {
 
 const came: { readonly [R in Registration]: (name: string, clientId: string) => string } = {
   operator: (name, clientId) => `registered the client ${name} as ${clientId}`,
-  dynamic: (name, clientId) => `registered itself: the app ${name} as ${clientId}`,
-  document: (name, clientId) => `met the app ${name}, which describes itself at ${clientId}`,
+  dynamic: (name, clientId) => `registered an app that calls itself “${name}” as ${clientId}`,
+  document: (name, clientId) => `noted the app “${name}” that ${clientId} describes`,
 }
 const removals = {
   operator: 'removed the client',
@@ -170,7 +170,7 @@ const removals = {
 
 export const says: Says<ClientEvent> = {
   ClientRegistered: ({ data }) => came[data.registration](data.name, data.clientId),
-  ClientDocumentRead: ({ data }) => `read the document of the app ${data.name} again`,
+  ClientDocumentRead: ({ data }) => `read the document of the app “${data.name}” again`,
   ClientIdChanged: ({ data }, names) => `changed the client id of ${names.client(data.client)} to ${data.clientId}`,
   ClientSecretRotated: ({ data }, names) =>
     `gave ${names.client(data.client)} a new secret${data.secretFrom === 'settings' ? ' (from the settings)' : ''}`,
@@ -186,6 +186,13 @@ export const says: Says<ClientEvent> = {
 
 /** How many callbacks a client may have waiting. The first ones stay: whoever comes later pushes nobody out. */
 export const MAX_WAITING = 20
+
+/** An app for people to read: as the operator calls it, or, in quotes, as it calls itself. */
+export function appNameOf({ clients }: Clients, id: string): string {
+  const client = clients.get(id)
+  if (client === undefined) return id
+  return client.registration === 'operator' ? client.name : `“${client.name}”`
+}
 
 /** The pre-registered client. */
 export const CHATGPT = 'chatgpt'

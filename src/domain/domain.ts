@@ -118,7 +118,7 @@ export const eventTypes = Object.keys(says) as Event['type'][]
 export const describe = (event: Recorded<Event>, state: State): string => {
   const names: Names = {
     user: (id) => lists.listNameOf(state, id) ?? users.usernameOf(state, id),
-    client: (id) => state.clients.get(id)?.name ?? id,
+    client: (id) => clients.appNameOf(state, id),
   }
   return (says[event.type] as (event: Recorded<Event>, names: Names) => string)(event, names)
 }

@@ -1,6 +1,6 @@
 /** Events as an operator is told them: who, what, through what, each as a sentence. */
 
-import { findClient } from './clients.ts'
+import { appNameOf, findClient } from './clients.ts'
 import { describe, type Event, type State } from './domain.ts'
 import { ownerId } from './lists.ts'
 import type { Resolve } from './search.ts'
@@ -26,7 +26,7 @@ export function told(event: Recorded<Event>, state: State): Told {
     who: nameOf(event.actor, state),
     what: describe(event, state),
     through: [
-      client === undefined ? undefined : appName(client, state),
+      client === undefined ? undefined : throughApp(client, state),
       keyName(key, state),
       tool === undefined ? undefined : `tool ${tool}`,
       conversation === undefined ? undefined : `conversation ${conversation}`,
@@ -46,10 +46,10 @@ export function openedText({ sealed, trace }: Recorded<Event>): (object & Trace)
   return text === undefined && from === undefined ? undefined : { ...text, ...from }
 }
 
-/** An app as the operator calls it; in quotes, as it calls itself, where it came by itself. */
-function appName(id: string, state: State): string {
+/** An operator's app by the short id that filters take; another one by the name that it gave itself. */
+function throughApp(id: string, state: State): string {
   const client = state.clients.get(id)
-  return client === undefined || client.registration === 'operator' ? id : `“${client.name}”`
+  return client === undefined || client.registration === 'operator' ? id : appNameOf(state, id)
 }
 
 /** What a key is for, as its owner named it. */
@@ -65,7 +65,7 @@ export function tellingOf(event: Recorded<Event>, state: State): string {
 /** A username has no blank, and everything else here has one: so nobody can take the name of what is no user. */
 function nameOf({ kind, id }: Actor, state: State): string {
   if (kind === 'user') return usernameOf(state, id)
-  if (kind === 'client') return id === THE_SERVICE ? 'the service' : `the app ${state.clients.get(id)?.name ?? id}`
+  if (kind === 'client') return id === THE_SERVICE ? 'the service' : `the app ${appNameOf(state, id)}`
   return { operator: 'the operator', system: 'Daybook itself', anonymous: 'somebody unknown' }[kind]
 }
 

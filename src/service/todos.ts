@@ -10,6 +10,7 @@ import {
   SORTS,
   STATES,
 } from '../domain/agenda.ts'
+import type { ListLimits } from '../domain/capacity.ts'
 import type { State } from '../domain/domain.ts'
 import { isDate, isDue } from '../domain/due.ts'
 import {
@@ -22,7 +23,6 @@ import {
   deleteTodos,
   type Failure,
   getItem,
-  type ListLimits,
   MAX_BATCH,
   moveTodo,
   type NewTodo,

@@ -1,12 +1,12 @@
 /** Edits: what adding, changing, completing and rescheduling to-dos records and gives, and when it is refused. */
 import test from 'ava'
 import fc from 'fast-check'
+import type { ListLimits } from '../../src/domain/capacity.ts'
 import {
   type Change,
   changeWrong,
   getItem,
   idsInOrder,
-  type ListLimits,
   MAX_TEXT_LENGTH,
   rescheduleTodos,
 } from '../../src/domain/edits.ts'

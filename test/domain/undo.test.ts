@@ -1,11 +1,11 @@
 /** Undo: what deleting leaves, how it is taken back, which deletions give way; and whatever is done to a list. */
 import test from 'ava'
 import fc from 'fast-check'
+import type { ListLimits } from '../../src/domain/capacity.ts'
 import {
   type Added,
   getItem,
   idsInOrder,
-  type ListLimits,
   type Outcome,
   type Place,
   rescheduleTodos,
