@@ -97,22 +97,35 @@ export class Apps {
     await this.#ledger.transact(caller, (state) => unregister(state, client, digest(token)))
   }
 
-  /** What a `client_id` names. Where that is the address of a document, the document is read, or was read lately. */
+  /** What a `client_id` names. Where that is the URL of a document, the document is fetched unless it is fresh. */
   async named(clientId: string): Promise<Named> {
-    if (!isDocumentUrl(clientId)) return { find: (rows) => this.#accepted(clientByClientId(rows, clientId)) }
-    // A client ID at Daybook itself would make it ask itself.
-    const isOwn = new URL(clientId).origin === this.#policy.publicUrl
-    if (isOwn || this.#policy.clientRegistration === 'off') return { find: () => 'client_unknown' }
+    if (!this.#mayFetch(clientId)) return this.known(clientId)
     try {
-      const reading = await this.#documents.read(new URL(clientId))
-      const id = newId(this.#ledger.now()).toLowerCase()
-      return { reading, find: (rows) => clientOfDocument(rows, reading, id) }
+      return this.#described(await this.#documents.read(new URL(clientId)))
     } catch (error) {
       if (!(error instanceof DocumentUnreadable)) throw error
       this.#onUnreadable(clientId, error.message)
-      const find: Named['find'] = (rows, now) => clientLastRead(rows, clientId, now) ?? 'client_document_unreadable'
-      return { find, detail: error.message }
+      return { find: lastRead(clientId), detail: error.message }
     }
+  }
+
+  /** What a `client_id` names, without fetching anything: no limit counts who asks this. */
+  known(clientId: string): Named {
+    if (!isDocumentUrl(clientId)) return { find: (rows) => this.#accepted(clientByClientId(rows, clientId)) }
+    if (!this.#mayFetch(clientId)) return { find: () => 'client_unknown' }
+    const reading = this.#documents.known(new URL(clientId))
+    return reading === undefined ? { find: lastRead(clientId) } : this.#described(reading)
+  }
+
+  /** Whether a client ID is the URL of a document that may be fetched. One at Daybook itself would make it ask itself. */
+  #mayFetch(clientId: string): boolean {
+    const { publicUrl, clientRegistration } = this.#policy
+    return clientRegistration === 'on' && isDocumentUrl(clientId) && new URL(clientId).origin !== publicUrl
+  }
+
+  #described(reading: Reading): Named {
+    const id = newId(this.#ledger.now()).toLowerCase()
+    return { reading, find: (rows) => clientOfDocument(rows, reading, id) }
   }
 
   /** Makes a client's row what its document says. Gives its id. @throws {Refused} `clients_too_many` */
@@ -166,6 +179,12 @@ export class Apps {
     return this.#ledger.transact(caller, (state) => withdrawRedirect(state, { client, uri }))
   }
 }
+
+/** The client of a document that is not at hand, as it was last read. */
+const lastRead =
+  (clientId: string): Named['find'] =>
+  (rows, now) =>
+    clientLastRead(rows, clientId, now) ?? 'client_document_unreadable'
 
 /** @throws {DocumentUnreadable} for what does not describe a client */
 function parseDocument(json: unknown, { href }: URL): Reading {

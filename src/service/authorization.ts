@@ -60,25 +60,26 @@ export class Authorization {
    */
   async open(from: Provenance, parameters: Parameters): Promise<Ready | Reply> {
     this.#limits.take(from.meter, 'authorize', addressOf(from))
-    const examined = await this.#examine(parameters)
+    const examined = await this.#examine(parameters, (clientId) => this.#apps.named(clientId))
     if ('page' in examined) return this.#refuse(from, examined)
     if ('asked' in examined) return examined
     const { redirectUri, state, refusal } = examined
     return { redirectUri, state, answer: { refusal } }
   }
 
-  /** The request as it would be asked, if it is one; nothing is recorded or counted. */
+  /** The request as it would be asked, if it is one. Nothing is fetched, recorded or counted. */
   async preview(parameters: Parameters): Promise<Ready | undefined> {
-    const examined = await this.#examine(parameters)
+    const examined = await this.#examine(parameters, (clientId) => this.#apps.known(clientId))
     return 'asked' in examined ? examined : undefined
   }
 
   async #examine(
     parameters: Parameters,
+    named: (clientId: string) => Named | Promise<Named>,
   ): Promise<(Exclude<Examined, { asked: unknown }> & { detail?: string }) | Ready> {
     const [clientId, ...more] = parameters.get('client_id') ?? []
     const isOne = clientId !== undefined && clientId !== '' && more.length === 0
-    const { find, reading, detail }: Named = isOne ? await this.#apps.named(clientId) : { find: () => 'client_unknown' }
+    const { find, reading, detail }: Named = isOne ? await named(clientId) : { find: () => 'client_unknown' }
     const audiences = {
       accepted: [...apiAudiences(this.#policy), mcpAudience(this.#policy)],
       standard: mcpAudience(this.#policy),

@@ -33,17 +33,22 @@ export class DocumentCache<T> {
     this.#now = now
   }
 
+  /** The document at a URL, if it was read and is still fresh. */
+  known({ href }: URL): T | undefined {
+    const document = fresh(this.#documents, href, this.#now())
+    if (document === undefined) return undefined
+    keep(this.#documents, href, document) // As the last one: the first of the map is what was not used for longest.
+    return document.value
+  }
+
   /**
    * The document at a URL, fetched if it is not known or no longer fresh.
    * @throws {DocumentUnreadable} also for some time after a failure, without asking the host again
    */
   async read(url: URL): Promise<T> {
+    const document = this.known(url)
+    if (document !== undefined) return document
     const { href } = url
-    const document = fresh(this.#documents, href, this.#now())
-    if (document !== undefined) {
-      keep(this.#documents, href, document) // As the last one: the first of the map is what was not used for longest.
-      return document.value
-    }
     const failure = fresh(this.#failures, href, this.#now())
     if (failure !== undefined) throw failure.value
     try {

@@ -71,6 +71,24 @@ test('77. strangers who look leave nothing; who is asked makes the app known; th
   t.deepEqual(web.asked, [ADDRESS], 'kept while it is fresh, and never fetched for a token')
 })
 
+test('77. pages to sign in and to sign up fetch no document: no limit counts them', async (t) => {
+  const { world, web, side } = await begin(t)
+  const stranger = new Visitor(world.url)
+  const returnTo = side.link(PKCE)
+  const signUp = () => stranger.get(`/signup?return_to=${encodeURIComponent(returnTo)}`)
+  const wrong = { identifier: 'alice', password: 'not the right one', return_to: returnTo }
+  const page = await signUp()
+  t.notRegex(text(page.text), /ChatGPT/)
+  t.true(page.text.includes(`value="${returnTo.replaceAll('&', '&amp;')}"`))
+  await stranger.submit(await stranger.get('/login'), 'identifier', wrong)
+  await stranger.submit(page, 'username', { ...person('bob'), password: 'short' })
+  t.deepEqual(web.asked, [])
+  await stranger.get(returnTo)
+  t.regex(text((await signUp()).text), /ChatGPT/, 'what was read already is used')
+  t.deepEqual(web.asked, [ADDRESS])
+  await world.news()
+})
+
 test('22. the page names the host that vouches, and that nobody else does', async (t) => {
   const { alice, side } = await begin(t)
   const shown = text((await alice.get(side.link(PKCE))).text)
