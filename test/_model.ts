@@ -21,7 +21,8 @@ type Session = { id: string; user: User; until: number; ended: boolean }
 /** `said`: the answer, once there is one; `code`: what a yes gave last. */
 type Consent = { id: string; session: Session; until: number; ended: boolean; said?: boolean; code?: Code }
 type Family = { user: User; code: string; until: number; ended: boolean }
-type Code = { id: string; user: User; until: number; ended: boolean; family?: Family }
+/** `first`: the first code that the same yes gave. */
+type Code = { id: string; first: string; user: User; until: number; ended: boolean; family?: Family }
 type Access = { id: string; family: Family; until: number; ended: boolean }
 type Refresh = Access & { parent?: Refresh; usedAt?: number; spent: boolean; lost: boolean; reported: boolean }
 
@@ -80,7 +81,8 @@ export class Model {
     if (consent.said === false) return done()
     if (consent.said && !this.couldAllow(consent)) return no()
     if (consent.code !== undefined) consent.code.ended = true
-    const given: Code = { id: code, user: from.user, until: this.now + TTL.code, ended: false }
+    const first = consent.code?.first ?? code
+    const given: Code = { id: code, first, user: from.user, until: this.now + TTL.code, ended: false }
     if (consent.said) {
       this.codes.push(given)
       consent.code = given
@@ -101,7 +103,7 @@ export class Model {
   /** As `ask`, where whoever has said yes is not asked the same again. */
   askAgain(session: Session, id: string, code: string): Outcome {
     if (this.now >= session.user.approved) return this.ask(session, id)
-    this.codes.push({ id: code, user: session.user, until: this.now + TTL.code, ended: false })
+    this.codes.push({ id: code, first: code, user: session.user, until: this.now + TTL.code, ended: false })
     return done('CodeIssued')
   }
 
@@ -135,7 +137,7 @@ export class Model {
       return no('CodeReplayed')
     }
     if (this.now >= code.until || how === 'wrong details') return no()
-    code.family = { user: code.user, code: code.id, until: this.now + TTL.max, ended: false }
+    code.family = { user: code.user, code: code.first, until: this.now + TTL.max, ended: false }
     this.#give(code.family, id)
     return done('TokenIssued')
   }

@@ -104,7 +104,7 @@ type Step = typeof steps extends fc.Arbitrary<infer S> ? S : never
 
 const MADE = { accessTtlMs: TTL.access, refreshIdleTtlMs: TTL.idle, refreshMaxTtlMs: TTL.max, resource: undefined }
 const ASKED = { client: 'chatgpt', redirectUri: CALLBACK, scope: 'todos:read', challenge: null, resource: null }
-/** Codes and grants are made in pairs. */
+/** A grant is made together with the first code of a yes. */
 const grantOf = ({ family }: { family: { code: string } }): string => family.code.replace('code-', 'grant-')
 const clientOf = (how: Wrong): string => (how === 'foreign client' ? 'other' : 'chatgpt')
 
