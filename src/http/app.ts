@@ -84,7 +84,8 @@ export function createApp(
   fetchDocument: FetchDocument = documentFetcher(),
 ): Koa {
   const { ledger, settings, log } = given
-  const onUnreadable = (clientId: string, why: string): void => log.warn({ clientId, why }, 'a client-id document')
+  const onUnreadable = (clientId: string, why: string): void =>
+    log.warn({ clientId, why }, 'a client-id document could not be read')
   const deps: Deps = { ...given, services: createServices(ledger, settings, { fetchDocument, onUnreadable }) }
   const app = new Koa()
   const places = sitemap(deps)

@@ -57,8 +57,8 @@ export function createHandler(deps: Deps): Handler {
       registerResource(server, request.call)
       return server
     },
-    // What it says quotes the request.
-    { onerror: (error) => deps.log.debug({ text: error.message.slice(0, 200) }, 'an MCP request was not taken') },
+    // Its message may quote the request, and no log may have a body.
+    { onerror: ({ name }) => deps.log.debug({ name }, 'an MCP request was not taken') },
   )
   return {
     answer(call, request, message) {
