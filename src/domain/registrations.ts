@@ -39,7 +39,7 @@ type Register = {
 }
 
 /** RFC 7591 §3. Refuses `clients_too_many`. */
-export function registerItself(rows: Clients, input: Register, now: number): Decision<ClientEvent, number> {
+export function registerItself(rows: Clients, input: Register, now: number): Decision<ClientEvent> {
   const { client, secret, registrationToken, described } = input
   const { name, grantTypes, authMethod, redirects } = described
   const removed = makeRoom(rows, 'dynamic', now)
@@ -47,13 +47,13 @@ export function registerItself(rows: Clients, input: Register, now: number): Dec
   const expiresAt = now + UNUSED_TTL_MS
   const secretFrom = secret === null ? 'none' : 'shown'
   const kept = { registration: 'dynamic', expiresAt, authMethod, registrationToken } as const
-  return accept<ClientEvent, number>(
+  return accept<ClientEvent, undefined>(
     [
       ...removed,
       { type: 'ClientRegistered', data: { client, clientId: client, name, secret, secretFrom, grantTypes, ...kept } },
       ...redirects.map((uri) => named(client, uri)),
     ],
-    now,
+    undefined,
   )
 }
 
