@@ -8,7 +8,7 @@ import {
   type Field,
   type Item,
   itemOf,
-  keptInOrder,
+  memorySize,
   openInOrder,
   type Priority,
   type Todo,
@@ -51,9 +51,6 @@ export function changeWrong({ text, notes, due, priority }: Change): Reason | un
 }
 
 const isPriority = (value: number | null): value is Priority | null => value === null || [1, 2, 3, 4].includes(value)
-
-/** What a to-do with these texts takes in memory, about. bytes */
-const memorySize = (texts: object): number => 1100 + 2 * storedSize(texts)
 
 /** How many open to-dos a list may hold, and what the to-dos of one list, and of all lists, may take in memory: bytes. */
 export type ListLimits = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
@@ -114,7 +111,7 @@ export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEve
   for (const { id: todo, ...item } of items) {
     const { priority } = item
     const personal = textsOf(item)
-    const wrong = changeWrong(item) ?? room.take(1, memorySize(personal))
+    const wrong = changeWrong(item) ?? room.take(1, memorySize(storedSize(personal)))
     if (wrong !== undefined) return refuse(wrong)
     if (!isPriority(priority)) return refuse('priority_invalid')
     const fields = Object.keys(personal) as Field[]
@@ -397,6 +394,3 @@ export function deleteTodoAt(rows: Todos, input: DeleteAt, now: number): Decisio
   if (text !== undefined && text !== item.todo) return refuse('todo_differs')
   return accept([deletion(new Bin(rows, owner, limits), item, owner, now)], item)
 }
-
-/** The ids of a list as they stand, open and done. */
-export const idsInOrder = (rows: Todos, owner: string): string[] => keptInOrder(rows, owner).map(([id]) => id)
