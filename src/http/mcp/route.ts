@@ -6,7 +6,6 @@ import { readBody } from '../body.ts'
 import { bearerToken, requireOwnOrigin } from '../callers.ts'
 import { provenance } from '../origin.ts'
 import type { Deps } from '../settings.ts'
-
 import type { Call } from './call.ts'
 import type { Handler } from './handler.ts'
 import { answerWrong, messageOf } from './message.ts'
