@@ -91,7 +91,7 @@ export function clientOfDocument(rows: Clients, { clientId, described }: Reading
   } as const
 }
 
-/** So often at most it is noted that a document was read and is as before. ms */
+/** The least time between two `ClientDocumentRead` of a document that has not changed. ms */
 const NOTE_MS = 3_600_000
 
 /**
@@ -138,7 +138,7 @@ export function settleDocument(
   )
 }
 
-/** For so long a client is taken as it was last read while its document cannot be read. ms */
+/** How long a client may go on as it was last read while its document cannot be read. ms */
 const STALE_MS = 86_400_000
 
 /** The known client of a document that cannot be read at the moment, if it was read not too long ago. */

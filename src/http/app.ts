@@ -43,7 +43,7 @@ type Place = {
   readonly isShared?: true
   /** What it does may take its time: a search may have to read the whole book. */
   readonly isLong?: true
-  /** Its routes call `readBody` once they know who asks; nothing of a body is read before. */
+  /** Its routes call `readBody` once the caller is authenticated; nothing of a body is read before. */
   readonly readsOwnBody?: true
 }
 
