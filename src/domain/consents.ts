@@ -75,8 +75,8 @@ export const on: On<Consents, ConsentEvent | Ends> = {
     if (replaces !== null) consents.delete(replaces)
     consents.set(request, { ...rest, seq, sealed, answer: null })
   },
-  ConsentGranted: (rows, { data: { request, grant } }) => decide(rows, request, { decision: 'allow', grant }),
-  ConsentDenied: (rows, { data }) => decide(rows, data.request, { decision: 'deny' }),
+  ConsentGranted: (rows, { data: { request, grant } }) => setAnswer(rows, request, { decision: 'allow', grant }),
+  ConsentDenied: (rows, { data }) => setAnswer(rows, data.request, { decision: 'deny' }),
   UserRevoked: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   UserErased: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
@@ -90,7 +90,7 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   },
 }
 
-function decide({ consents }: Consents, request: string, answer: Decided): void {
+function setAnswer({ consents }: Consents, request: string, answer: Decided): void {
   const consent = consents.get(request)
   if (consent !== undefined) consents.set(request, { ...consent, answer })
 }
