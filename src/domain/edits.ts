@@ -3,7 +3,6 @@ import { isDue } from './due.ts'
 import { accept, type Decision, type Reason, refuse, storedSize } from './shape.ts'
 import {
   allInOrder,
-  deletedInOrder,
   excerptOf,
   type Field,
   type Item,
@@ -20,8 +19,6 @@ import {
 export const MAX_TEXT_LENGTH = 10_000
 /** How many to-dos one request may name. */
 export const MAX_BATCH = 25
-/** For how long a deletion can be undone. ms */
-export const UNDO_MS = 30 * 86_400_000
 
 /** What is wrong with the text of a to-do, if anything. */
 export function textWrong(text: string): 'todo_text_invalid' | 'todo_too_long' | undefined {
@@ -56,7 +53,7 @@ const isPriority = (value: number | null): value is Priority | null => value ===
 export type ListLimits = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
 
 /** What a list still has room for, while a decision fills it. */
-class Room {
+export class Room {
   #open: number
   #size: number
   #all: number
@@ -123,14 +120,15 @@ export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEve
   return accept(facts, { index, items: added })
 }
 
-const find = ({ todos }: Todos, owner: string, id: string): Todo | undefined => {
+/** Any to-do of that owner, deleted or not. */
+export const findTodo = ({ todos }: Todos, owner: string, id: string): Todo | undefined => {
   const todo = todos.get(id)
   return todo?.owner === owner ? todo : undefined
 }
 
 /** A to-do that is not deleted; another owner's is as if it were not there. */
 export function getItem(rows: Todos, owner: string, id: string): Item | undefined {
-  const todo = find(rows, owner, id)
+  const todo = findTodo(rows, owner, id)
   return todo === undefined || todo.deletedAt !== null ? undefined : itemOf([id, todo])
 }
 
@@ -227,7 +225,7 @@ export type Outcome = { readonly items: readonly Item[]; readonly failures: read
 type Done = { readonly facts: readonly TodoEvent[]; readonly item: Item }
 
 /** Does the same to several to-dos, each once; what fails for one does not hold up the others. */
-function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, Outcome> {
+export function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, Outcome> {
   const [facts, items, failures]: [TodoEvent[], Item[], Failure[]] = [[], [], []]
   for (const id of new Set(ids)) {
     const done = act(id)
@@ -240,7 +238,7 @@ function each(ids: readonly string[], act: (id: string) => Done | Reason): Decis
   return accept(facts, { items, failures })
 }
 
-type Several = { readonly owner: string; readonly ids: readonly string[]; readonly limits: ListLimits }
+export type Several = { readonly owner: string; readonly ids: readonly string[]; readonly limits: ListLimits }
 
 /** Marks to-dos as done, or as open again. Those that are so already stay. */
 export function setDone(rows: Todos, input: Several & { done: boolean }, now: number): Decision<TodoEvent, Outcome> {
@@ -307,90 +305,4 @@ function placeBefore(rows: Todos, owner: string, id: string, place: Place, all: 
   if ('after' in place) return others[others.indexOf(place.after) + 1] ?? null
   const open = openInOrder(rows, owner).filter(([other]) => other !== id)
   return open[place.position - 1]?.[0] ?? null
-}
-
-/** Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones. */
-export function deleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
-  const bin = new Bin(rows, owner, limits)
-  return each(ids, (id) => {
-    const item = getItem(rows, owner, id)
-    return item === undefined ? 'todo_unknown' : { facts: [deletion(bin, item, owner, now)], item }
-  })
-}
-
-const deletion = (bin: Bin, item: Item, owner: string, now: number): TodoEvent => ({
-  type: 'TodoDeleted',
-  data: { todo: item.id, owner, undoUntil: now + UNDO_MS, replaces: bin.put(item.id) },
-  personal: { excerpt: excerptOf(item.todo) },
-})
-
-/** From this share of what all lists may take, a list keeps only its last deletion, so that deleting makes room. */
-const NEARLY_FULL = 0.9
-
-/** The deleted to-dos of a list, while a decision adds to them. */
-class Bin {
-  readonly #rows: Todos
-  readonly #limits: ListLimits
-  /** What can be undone, the oldest deletion first, with what it takes. */
-  readonly #held: { readonly id: string; readonly size: number }[]
-  #size: number
-
-  constructor(rows: Todos, owner: string, limits: ListLimits) {
-    this.#rows = rows
-    this.#limits = limits
-    const deleted = deletedInOrder(rows, owner).sort(([, a], [, b]) => a.expiresAt! - b.expiresAt!)
-    this.#held = deleted.map(([id]) => ({ id, size: this.#sizeOf(id) }))
-    this.#size = rows.todos.sizeBy('bin', owner)
-  }
-
-  #sizeOf(id: string): number {
-    return this.#rows.todos.sizeOf(id)
-  }
-
-  /** Takes one in; gives those that can no longer be undone. Where Daybook is nearly full, that is all the others. */
-  put(id: string): string[] {
-    const size = this.#sizeOf(id)
-    const isFull = this.#rows.todos.totalSize >= NEARLY_FULL * this.#limits.sizeOfAll
-    const gone: string[] = []
-    while (
-      this.#held.length > 0 &&
-      (isFull || this.#held.length >= this.#limits.open || this.#size + size > this.#limits.size)
-    ) {
-      const oldest = this.#held.shift()!
-      this.#size -= oldest.size
-      gone.push(oldest.id)
-    }
-    this.#held.push({ id, size })
-    this.#size += size
-    return gone
-  }
-}
-
-/** Takes deletions back: each to-do is again what it was, where it was. */
-export function undeleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
-  const room = new Room(rows, owner, limits)
-  return each(ids, (id) => {
-    const todo = find(rows, owner, id)
-    if (todo === undefined || (todo.expiresAt !== null && todo.expiresAt <= now)) return 'todo_unknown'
-    if (todo.deletedAt === null) return 'todo_not_deleted'
-    const item = itemOf([id, todo])
-    // It was in memory all the time, so Daybook as a whole holds no more than before.
-    const full = room.take(item.done ? 0 : 1, rows.todos.sizeOf(id), 0)
-    if (full !== undefined) return full
-    const personal = { excerpt: excerptOf(item.todo) }
-    return { facts: [{ type: 'TodoUndeleted', data: { todo: id, owner }, personal }], item }
-  })
-}
-
-/** @param text what the caller believes stands at that index; where it is given it must. */
-type DeleteAt = { owner: string; index: number; text: string | undefined; limits: ListLimits }
-
-/** Deletes by the plugin's index. Refuses `todo_index_unknown`, `todo_differs`. Gives what was deleted. */
-export function deleteTodoAt(rows: Todos, input: DeleteAt, now: number): Decision<TodoEvent, Item> {
-  const { owner, index, text, limits } = input
-  const found = openInOrder(rows, owner)[index]
-  if (found === undefined) return refuse('todo_index_unknown')
-  const item = itemOf(found)
-  if (text !== undefined && text !== item.todo) return refuse('todo_differs')
-  return accept([deletion(new Bin(rows, owner, limits), item, owner, now)], item)
 }

@@ -1,15 +1,14 @@
 /** What tests of edits stand on: a list of Alice’s, and the decisions about it in a word each. */
+import { deleteTodos, undeleteTodos } from '../../src/domain/deletions.ts'
 import {
   addTodos,
   type Change,
   changeTodo,
-  deleteTodos,
   getItem,
   moveTodo,
   type NewTodo,
   type Place,
   setDone,
-  undeleteTodos,
 } from '../../src/domain/edits.ts'
 import { storedSize } from '../../src/domain/shape.ts'
 import { type Item, keptInOrder } from '../../src/domain/todos.ts'

@@ -4,7 +4,8 @@
  * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`.
  */
 import { writevSync } from 'node:fs'
-import { addTodos, deleteTodoAt, type ListLimits } from '../../src/domain/edits.ts'
+import { deleteTodoAt } from '../../src/domain/deletions.ts'
+import { addTodos, type ListLimits } from '../../src/domain/edits.ts'
 import { registerUser } from '../../src/domain/users.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Refused } from '../../src/ledger/refused.ts'
