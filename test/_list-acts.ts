@@ -1,17 +1,8 @@
 /** What people do to their lists in the simulation: each act as it is drawn, as the model sees it, and as a decision. */
 import fc from 'fast-check'
-import type { ListLimits } from '../src/domain/capacity.ts'
+import { deleteTodoAt, deleteTodos, undeleteTodos } from '../src/domain/deletions.ts'
 import type { Event, State } from '../src/domain/domain.ts'
-import {
-  addTodos,
-  type Change,
-  changeTodo,
-  deleteTodoAt,
-  deleteTodos,
-  moveTodo,
-  setDone,
-  undeleteTodos,
-} from '../src/domain/edits.ts'
+import { addTodos, type Change, changeTodo, type ListLimits, moveTodo, setDone } from '../src/domain/edits.ts'
 import { decideOnce } from '../src/domain/outcomes.ts'
 import type { Decision } from '../src/domain/shape.ts'
 import { allInOrder, itemOf } from '../src/domain/todos.ts'

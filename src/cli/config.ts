@@ -38,7 +38,7 @@ const listOf = (isRight: (part: string) => boolean, wanted: string) =>
 const isOrigin = (text: string): boolean =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.replace(/\/$/, '')
 
-/** As `isOrigin`, but in any case, and with the port that its scheme implies: what it means is one origin. */
+/** As `isOrigin`, but upper case and the default port of the scheme are allowed: the parsed URL must be an origin. */
 const meansOrigin = (text: string): boolean =>
   /^https?:\/\/[^/?#@\\\s]+\/?$/i.test(text) && URL.canParse(text) && isOrigin(new URL(text).origin)
 
@@ -175,8 +175,8 @@ const SETTINGS = {
   LIMIT_FAILED: limit('60/1m', LIMITS.failed),
   LIMIT_API: limit('600/1m', LIMITS.api),
   LIMIT_WRITE: limit('10000/1d', LIMITS.write),
-  MAX_LIST_SIZE: { read: size, default: '4MB', help: 'memory that the open to-dos of a list may take' },
-  MAX_LISTS_SIZE: { read: size, default: '256MB', help: 'memory that all open to-dos may take' },
+  MAX_LIST_SIZE: { read: size, default: '4MB', help: 'memory that the open and done to-dos of a list may take' },
+  MAX_LISTS_SIZE: { read: size, default: '256MB', help: 'memory that all to-dos may take' },
   MAX_OPEN_TODOS: {
     read: z
       .string()

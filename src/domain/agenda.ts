@@ -8,7 +8,7 @@ export const SORTS = ['order', 'due', 'priority', 'created', 'updated'] as const
 /** Which to-dos are wanted. `all` are the open and the done ones. Bounds are due dates. */
 export type Filter = {
   readonly state: (typeof STATES)[number]
-  /** Words that must all stand in the text or the notes, in any case. */
+  /** Words in lower case, all of which the text or the notes must contain; upper and lower case there are alike. */
   readonly words: readonly string[]
   /** Due before this day or time; without it. */
   readonly dueBefore: string | undefined
@@ -23,7 +23,7 @@ export type Search = {
   readonly owner: string
   readonly filter: Filter
   readonly sort: (typeof SORTS)[number]
-  /** At most so many to-dos, and about so many characters of JSON; one at least. */
+  /** The most to-dos of a page, and about the most characters of its JSON. A page has at least one to-do. */
   readonly limit: number
   readonly maxCharacters: number
   /** Where the page before ended. */

@@ -23,12 +23,12 @@ export type Standing = { readonly id: string; readonly grant: Readonly<Grant> } 
 export const REFRESH_GRACE_MS = 60_000
 
 /**
- * The one rule of which token is alive; whoever is shown a token asks here.
+ * The one rule of which token is alive, for every endpoint that is shown one.
  * @returns `undefined` for what was never given to anybody, and for what belongs to no grant any more
  */
 export function standingOf(rows: Grants & Users, shown: Shown, now: number): Standing | undefined {
   const token = rows.tokens.get(shown.digest)
-  // A refresh token that does not prove its connection is none, whatever the rows say.
+  // A refresh token must prove its connection by itself: a row alone does not make one valid.
   const id = token?.kind === 'access' ? token.grant : shown.grant
   if (id === undefined || (token !== undefined && token.grant !== id)) return undefined
   const grant = rows.grants.get(id)

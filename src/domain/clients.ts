@@ -72,7 +72,7 @@ export type Client = {
   readonly expiresAt: number | null
   readonly authMethod: AuthMethod | null
   readonly registrationToken: string | null
-  /** When somebody last connected it: a code of its was redeemed. */
+  /** When it last redeemed a code: somebody connected it. */
   readonly usedAt: string | null
   readonly createdAt: string
   /** When its document was last noted to be read. */
@@ -116,7 +116,7 @@ const change = ({ clients }: Clients, id: string, to: (client: Client) => Partia
   if (client !== undefined) clients.set(id, { ...client, ...to(client) })
 }
 
-/** For so long after its last connection has ended, a client that came by itself is still known. */
+/** How long after the end of its last connection a client that came by itself is kept. ms */
 const USED_TTL_MS = 90 * 86_400_000
 
 type Uses = Extract<GrantEvent, { type: 'TokenIssued' }>

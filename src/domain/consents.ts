@@ -75,8 +75,8 @@ export const on: On<Consents, ConsentEvent | Ends> = {
     if (replaces !== null) consents.delete(replaces)
     consents.set(request, { ...rest, seq, sealed, answer: null })
   },
-  ConsentGranted: (rows, { data: { request, grant } }) => decide(rows, request, { decision: 'allow', grant }),
-  ConsentDenied: (rows, { data }) => decide(rows, data.request, { decision: 'deny' }),
+  ConsentGranted: (rows, { data: { request, grant } }) => setAnswer(rows, request, { decision: 'allow', grant }),
+  ConsentDenied: (rows, { data }) => setAnswer(rows, data.request, { decision: 'deny' }),
   UserRevoked: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   UserErased: ({ consents }, { data }) => consents.deleteBy('user', data.user),
   PasswordChanged: ({ consents }, { data }) => consents.deleteBy('user', data.user),
@@ -90,7 +90,7 @@ export const on: On<Consents, ConsentEvent | Ends> = {
   },
 }
 
-function decide({ consents }: Consents, request: string, answer: Decided): void {
+function setAnswer({ consents }: Consents, request: string, answer: Decided): void {
   const consent = consents.get(request)
   if (consent !== undefined) consents.set(request, { ...consent, answer })
 }
@@ -248,7 +248,7 @@ function givingWay({ consents }: Consents, session: string, user: string): strin
 
 type Again = { user: string; session: string; asked: Asked; grant: string; code: string; codeTtlMs: number }
 
-/** Can a yes to that client be remembered? Not where anybody could be it (RFC 6749 §10.2), nor where nobody vouches. */
+/** Whether consent to that client may be remembered: not for a public one (RFC 6749 §10.2), nor for one that came by itself. */
 const isMemorable = (client: Client): boolean => !isPublic(client) && client.registration === 'operator'
 
 /** Need the user not be asked? */
@@ -283,8 +283,8 @@ const openConsent = (rows: Consents & Clients, { request, session }: Answer, now
 }
 
 /**
- * A yes, and a code. The same yes again, as after a click on a slow line, gives another code, and the first one ends with
- * it: as long as it has not been redeemed.
+ * Records the consent and gives a code. If the same answer comes again, as after a second click, a new code replaces the
+ * first one, unless that was redeemed already.
  * Refuses `consent_unknown`: never asked, asked of another session, answered otherwise, expired, or no longer allowed.
  */
 export function grantConsent(
@@ -315,7 +315,7 @@ export function grantConsent(
 const hasOpenCode = ({ codes }: Grants, grant: string, now: number): boolean =>
   codes.by('grant', grant).some((code) => !code.redeemed && now < code.expiresAt)
 
-/** A no; the same no again changes nothing. Refuses `consent_unknown`, as `grantConsent` does. */
+/** Records that the user denied; the same answer again changes nothing. Refuses `consent_unknown`, as `grantConsent` does. */
 export function denyConsent(rows: Consents & Clients, input: Answer, now: number): Decision<ConsentEvent, Answered> {
   const consent = openConsent(rows, input, now)
   if (consent === undefined || consent.answer?.decision === 'allow') return refuse('consent_unknown')

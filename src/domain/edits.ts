@@ -1,5 +1,4 @@
 /** Edits: the decisions that change to-dos, one at a time or several at once. */
-import { Bin, type ListLimits, memorySize, Room } from './capacity.ts'
 import { isDue } from './due.ts'
 import { accept, type Decision, type Reason, refuse, storedSize } from './shape.ts'
 import {
@@ -8,7 +7,7 @@ import {
   type Field,
   type Item,
   itemOf,
-  keptInOrder,
+  memorySize,
   openInOrder,
   type Priority,
   type Todo,
@@ -20,8 +19,6 @@ import {
 export const MAX_TEXT_LENGTH = 10_000
 /** How many to-dos one request may name. */
 export const MAX_BATCH = 25
-/** For how long a deletion can be undone. ms */
-export const UNDO_MS = 30 * 86_400_000
 
 /** What is wrong with the text of a to-do, if anything. */
 export function textWrong(text: string): 'todo_text_invalid' | 'todo_too_long' | undefined {
@@ -52,6 +49,37 @@ export function changeWrong({ text, notes, due, priority }: Change): Reason | un
 
 const isPriority = (value: number | null): value is Priority | null => value === null || [1, 2, 3, 4].includes(value)
 
+/** How many open to-dos a list may hold, and what the to-dos of one list, and of all lists, may take in memory: bytes. */
+export type ListLimits = { readonly open: number; readonly size: number; readonly sizeOfAll: number }
+
+/** What a list still has room for, while a decision fills it. */
+export class Room {
+  #open: number
+  #size: number
+  #all: number
+  readonly #limits: ListLimits
+
+  constructor({ todos }: Todos, owner: string, limits: ListLimits) {
+    this.#open = todos.countBy('open', owner)
+    this.#size = todos.sizeBy('owner', owner)
+    this.#all = todos.totalSize
+    this.#limits = limits
+  }
+
+  /** Takes room for `open` more open to-dos and `size` more bytes, `added` of them new. Says why there is none. */
+  take(open: number, size: number, added = size): 'list_full' | 'daybook_full' | undefined {
+    const { open: most, size: mostSize, sizeOfAll } = this.#limits
+    if (open > 0 && this.#open + open > most) return 'list_full'
+    if (size > 0 && this.#size + size > mostSize) return 'list_full'
+    // All to-dos are held in memory, whichever list they are on.
+    if (added > 0 && this.#all + added > sizeOfAll) return 'daybook_full'
+    this.#open += open
+    this.#size += size
+    this.#all += added
+    return undefined
+  }
+}
+
 export type NewTodo = {
   readonly id: string
   readonly text: string
@@ -80,7 +108,7 @@ export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEve
   for (const { id: todo, ...item } of items) {
     const { priority } = item
     const personal = textsOf(item)
-    const wrong = changeWrong(item) ?? room.take(1, memorySize(personal))
+    const wrong = changeWrong(item) ?? room.take(1, memorySize(storedSize(personal)))
     if (wrong !== undefined) return refuse(wrong)
     if (!isPriority(priority)) return refuse('priority_invalid')
     const fields = Object.keys(personal) as Field[]
@@ -92,14 +120,15 @@ export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEve
   return accept(facts, { index, items: added })
 }
 
-const find = ({ todos }: Todos, owner: string, id: string): Todo | undefined => {
+/** Any to-do of that owner, deleted or not. */
+export const findTodo = ({ todos }: Todos, owner: string, id: string): Todo | undefined => {
   const todo = todos.get(id)
   return todo?.owner === owner ? todo : undefined
 }
 
 /** A to-do that is not deleted; another owner's is as if it were not there. */
 export function getItem(rows: Todos, owner: string, id: string): Item | undefined {
-  const todo = find(rows, owner, id)
+  const todo = findTodo(rows, owner, id)
   return todo === undefined || todo.deletedAt !== null ? undefined : itemOf([id, todo])
 }
 
@@ -196,7 +225,7 @@ export type Outcome = { readonly items: readonly Item[]; readonly failures: read
 type Done = { readonly facts: readonly TodoEvent[]; readonly item: Item }
 
 /** Does the same to several to-dos, each once; what fails for one does not hold up the others. */
-function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, Outcome> {
+export function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, Outcome> {
   const [facts, items, failures]: [TodoEvent[], Item[], Failure[]] = [[], [], []]
   for (const id of new Set(ids)) {
     const done = act(id)
@@ -209,7 +238,7 @@ function each(ids: readonly string[], act: (id: string) => Done | Reason): Decis
   return accept(facts, { items, failures })
 }
 
-type Several = { readonly owner: string; readonly ids: readonly string[]; readonly limits: ListLimits }
+export type Several = { readonly owner: string; readonly ids: readonly string[]; readonly limits: ListLimits }
 
 /** Marks to-dos as done, or as open again. Those that are so already stay. */
 export function setDone(rows: Todos, input: Several & { done: boolean }, now: number): Decision<TodoEvent, Outcome> {
@@ -277,50 +306,3 @@ function placeBefore(rows: Todos, owner: string, id: string, place: Place, all: 
   const open = openInOrder(rows, owner).filter(([other]) => other !== id)
   return open[place.position - 1]?.[0] ?? null
 }
-
-/** Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones. */
-export function deleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
-  const bin = new Bin(rows, owner, limits)
-  return each(ids, (id) => {
-    const item = getItem(rows, owner, id)
-    return item === undefined ? 'todo_unknown' : { facts: [deletion(bin, item, owner, now)], item }
-  })
-}
-
-const deletion = (bin: Bin, item: Item, owner: string, now: number): TodoEvent => ({
-  type: 'TodoDeleted',
-  data: { todo: item.id, owner, undoUntil: now + UNDO_MS, replaces: bin.put(item.id) },
-  personal: { excerpt: excerptOf(item.todo) },
-})
-
-/** Takes deletions back: each to-do is again what it was, where it was. */
-export function undeleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
-  const room = new Room(rows, owner, limits)
-  return each(ids, (id) => {
-    const todo = find(rows, owner, id)
-    if (todo === undefined || (todo.expiresAt !== null && todo.expiresAt <= now)) return 'todo_unknown'
-    if (todo.deletedAt === null) return 'todo_not_deleted'
-    const item = itemOf([id, todo])
-    // It was in memory all the time, so Daybook as a whole holds no more than before.
-    const full = room.take(item.done ? 0 : 1, rows.todos.sizeOf(id), 0)
-    if (full !== undefined) return full
-    const personal = { excerpt: excerptOf(item.todo) }
-    return { facts: [{ type: 'TodoUndeleted', data: { todo: id, owner }, personal }], item }
-  })
-}
-
-/** @param text what the caller believes stands at that index; where it is given it must. */
-type DeleteAt = { owner: string; index: number; text: string | undefined; limits: ListLimits }
-
-/** Deletes by the plugin's index. Refuses `todo_index_unknown`, `todo_differs`. Gives what was deleted. */
-export function deleteTodoAt(rows: Todos, input: DeleteAt, now: number): Decision<TodoEvent, Item> {
-  const { owner, index, text, limits } = input
-  const found = openInOrder(rows, owner)[index]
-  if (found === undefined) return refuse('todo_index_unknown')
-  const item = itemOf(found)
-  if (text !== undefined && text !== item.todo) return refuse('todo_differs')
-  return accept([deletion(new Bin(rows, owner, limits), item, owner, now)], item)
-}
-
-/** The ids of a list as they stand, open and done. */
-export const idsInOrder = (rows: Todos, owner: string): string[] => keptInOrder(rows, owner).map(([id]) => id)

@@ -169,7 +169,7 @@ type Ends =
   | ExpiredDropped
 export const on: On<Grants, GrantEvent | Ends> = {
   CodeIssued({ codes }, { data: { code, ...rest } }) {
-    // A yes that was sent twice gives a second code: of a grant, one code lives.
+    // An answer that was sent twice gives a second code. It replaces the first: a grant has one live code.
     codes.deleteBy('grant', rest.grant)
     codes.set(code, { ...rest, redeemed: false })
   },

@@ -10,7 +10,7 @@ export type Description = {
   readonly grantTypes: readonly GrantType[]
   readonly authMethod: AuthMethod
 }
-/** What is wrong with a description, for whoever wrote it. */
+/** What is wrong with a description, for the developer of the client. */
 export type Wrong = { readonly reason: Reason; readonly detail: string }
 
 export type Metadata = { readonly [member: string]: unknown }

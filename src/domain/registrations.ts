@@ -39,7 +39,7 @@ type Register = {
 }
 
 /** RFC 7591 §3. Refuses `clients_too_many`. */
-export function registerItself(rows: Clients, input: Register, now: number): Decision<ClientEvent, number> {
+export function registerItself(rows: Clients, input: Register, now: number): Decision<ClientEvent> {
   const { client, secret, registrationToken, described } = input
   const { name, grantTypes, authMethod, redirects } = described
   const removed = makeRoom(rows, 'dynamic', now)
@@ -47,13 +47,13 @@ export function registerItself(rows: Clients, input: Register, now: number): Dec
   const expiresAt = now + UNUSED_TTL_MS
   const secretFrom = secret === null ? 'none' : 'shown'
   const kept = { registration: 'dynamic', expiresAt, authMethod, registrationToken } as const
-  return accept<ClientEvent, number>(
+  return accept<ClientEvent, undefined>(
     [
       ...removed,
       { type: 'ClientRegistered', data: { client, clientId: client, name, secret, secretFrom, grantTypes, ...kept } },
       ...redirects.map((uri) => named(client, uri)),
     ],
-    now,
+    undefined,
   )
 }
 
@@ -91,7 +91,7 @@ export function clientOfDocument(rows: Clients, { clientId, described }: Reading
   } as const
 }
 
-/** So often at most it is noted that a document was read and is as before. ms */
+/** The least time between two `ClientDocumentRead` of a document that has not changed. ms */
 const NOTE_MS = 3_600_000
 
 /**
@@ -138,7 +138,7 @@ export function settleDocument(
   )
 }
 
-/** For so long a client is taken as it was last read while its document cannot be read. ms */
+/** How long a client may go on as it was last read while its document cannot be read. ms */
 const STALE_MS = 86_400_000
 
 /** The known client of a document that cannot be read at the moment, if it was read not too long ago. */

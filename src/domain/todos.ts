@@ -60,8 +60,13 @@ export type Todo = {
 type Index = 'open' | 'owner' | 'bin' | 'minute'
 export type Todos = { readonly todos: Table<Todo, Index> }
 
-/** About what a row takes in memory, its texts sealed and opened. bytes */
-const sizeOf = ({ parts }: Todo): number => parts.reduce((size, { sealed }) => size + 2 * sealed.size, 1100)
+/**
+ * About what a row takes in memory, its texts sealed and opened.
+ * @param size what the texts take as they are stored
+ * @returns bytes
+ */
+export const memorySize = (size: number): number => 1100 + 2 * size
+const sizeOf = ({ parts }: Todo): number => memorySize(parts.reduce((sum, { sealed }) => sum + sealed.size, 0))
 
 export const tables = (sight: Sight): Todos => ({
   todos: new Table<Todo, Index>(

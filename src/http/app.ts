@@ -43,7 +43,7 @@ type Place = {
   readonly isShared?: true
   /** What it does may take its time: a search may have to read the whole book. */
   readonly isLong?: true
-  /** Its routes call `readBody` once they know who asks; nothing of a body is read before. */
+  /** Its routes call `readBody` once the caller is authenticated; nothing of a body is read before. */
   readonly readsOwnBody?: true
 }
 
@@ -84,7 +84,8 @@ export function createApp(
   fetchDocument: FetchDocument = documentFetcher(),
 ): Koa {
   const { ledger, settings, log } = given
-  const onUnreadable = (clientId: string, why: string): void => log.warn({ clientId, why }, 'a client-id document could not be read')
+  const onUnreadable = (clientId: string, why: string): void =>
+    log.warn({ clientId, why }, 'a client-id document could not be read')
   const deps: Deps = { ...given, services: createServices(ledger, settings, { fetchDocument, onUnreadable }) }
   const app = new Koa()
   const places = sitemap(deps)

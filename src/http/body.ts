@@ -15,14 +15,14 @@ export const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 /** How many bytes are read of each type, where a route does not read its body itself. */
 const LIMITS: { readonly [type: string]: number } = {
-  /** A to-do of 10,000 code points, each written as two `\uXXXX`, and some air. */
+  /** A text of 10,000 code points, each written as two `\uXXXX` (120 kB), and 40 kB for the rest. */
   [JSON_TYPE]: 160 * 1024,
   [MERGE_PATCH_TYPE]: 160 * 1024,
   /** A password of 1,024 characters, percent-encoded, and the state of an authorization. */
   [FORM_TYPE]: 64 * 1024,
 }
 
-/** A body may come in so many pieces, and in one more for each so many bytes. Each piece costs some 300 bytes. */
+/** How many pieces a body may come in, and after how many bytes it may have one more. A piece takes about 300 bytes. */
 const [FREE_PIECES, BYTES_A_PIECE] = [512, 128]
 
 /**
@@ -61,8 +61,8 @@ const hasBody = (ctx: Context): boolean =>
 const MAX_MEDIA_TYPE_LENGTH = 256
 
 /**
- * RFC 9110 §8.3.1: a type, and parameters that are names with values. Blanks are tried once: each group begins or ends
- * with a sign that is no blank, so the time is linear.
+ * RFC 9110 §8.3.1: a type, and parameters that are names with values. Each group begins or ends with a character that is
+ * not a blank, so blanks are matched in one way only, and the time is linear.
  */
 const MEDIA_TYPE =
   /^([\w!#$&^.+-]+\/[\w!#$&^.+-]+)(?:[ \t]*;[ \t]*[\w!#$&^.+-]+=(?:"[^"]*"|[\w!#$&^.+-]+))*(?:[ \t]*;)?[ \t]*$/
@@ -74,7 +74,7 @@ function mediaType(ctx: Context): string {
   const type = header.length > MAX_MEDIA_TYPE_LENGTH ? undefined : MEDIA_TYPE.exec(header)?.[1]
   if (type === undefined || isRepeated(ctx, 'content-type')) throw new Refused('media_type_unsupported')
   if (!['', 'utf-8', 'utf8'].includes(ctx.request.charset.toLowerCase())) throw new Refused('media_type_unsupported')
-  // Nobody needs to compress a to-do, and what inflates may inflate without bound.
+  // A compressed body could inflate without bound.
   if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) throw new Refused('media_type_unsupported')
   return type.toLowerCase()
 }
@@ -82,7 +82,7 @@ function mediaType(ctx: Context): string {
 /** @throws {Refused} `request_malformed` for a body of which it is not certain where it ends */
 function requireFraming(ctx: Context): void {
   const coding = ctx.get('transfer-encoding').toLowerCase()
-  // RFC 9112 §6.1, §6.3: nobody needs another coding, and of most it is not known where the body ends.
+  // RFC 9112 §6.1, §6.3: with other codings it is not certain where the body ends.
   if (['', 'chunked'].includes(coding) && (coding === '' || ctx.req.httpVersion !== '1.0')) return
   ctx.set('Connection', 'close')
   throw new Refused('request_malformed')
@@ -138,10 +138,10 @@ async function parse(ctx: Context, type: string, bytes: Buffer): Promise<void> {
 /** Says where a text breaks as JSON, and nothing of what stands there: it may be a secret. */
 export function brokenJson(text: string): Refused {
   const at = breakOf(text)
-  // JSON that koa-bodyparser does not take is no object and no array, or sets a prototype.
+  // The text is JSON, but koa-bodyparser refuses scalars and members that set a prototype.
   if (at === undefined) return new Refused('request_malformed')
   const { line, column } = lineAndColumn(text, at)
-  return new Refused('request_malformed', `The body is no JSON: it breaks at line ${line}, column ${column}.`)
+  return new Refused('request_malformed', `The body is not JSON: it breaks at line ${line}, column ${column}.`)
 }
 
 /**
@@ -158,7 +158,7 @@ export async function readBody(
 }
 
 function requireUtf8(bytes: Buffer): void {
-  // What is no UTF-8 would be kept as something that nobody wrote.
+  // Decoding would replace bytes that are not UTF-8 with U+FFFD, and that would be kept.
   if (!isUtf8(bytes)) throw new Refused('request_malformed', 'The body must be UTF-8.')
 }
 
@@ -179,7 +179,7 @@ async function readBytes(ctx: Context, limit: number): Promise<Buffer> {
   const { req } = ctx
   if (Number(ctx.get('content-length') || 0) > limit) throw new Refused('request_too_large')
   if (isOverrun(req)) throw new Refused('request_too_large')
-  // RFC 9110 §10.1.1: who waits for it sends the body only now.
+  // RFC 9110 §10.1.1: the client sends its body after this.
   if (ctx.get('expect').toLowerCase() === '100-continue') ctx.res.writeContinue()
   let kept: Buffer = Buffer.allocUnsafeSlow(Math.min(limit, FIRST_BYTES))
   let length = 0

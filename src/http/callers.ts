@@ -6,7 +6,7 @@ import { isOwnHost, provenance } from './origin.ts'
 import { isRepeated } from './parse.ts'
 import type { Deps, Settings } from './settings.ts'
 
-/** `b64token` of RFC 6750 §2.1; the scheme's name in any case (RFC 9110 §11.1). */
+/** `b64token` of RFC 6750 §2.1; the name of the scheme is case-insensitive (RFC 9110 §11.1). */
 const CREDENTIALS = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i
 
 /**
@@ -36,8 +36,8 @@ export async function requireListCaller(ctx: Context, deps: Deps, scope: string)
 }
 
 /**
- * Refuses what a foreign web page may have sent, by its origin or by a name that it made point here. Where nobody signs
- * in, nothing else keeps such a page out that somebody on this network looks at.
+ * Refuses requests that a foreign web page may have sent, by their origin or by a host name that such a page made point
+ * here (DNS rebinding). Where nobody signs in, nothing else stops a page that somebody on this network opens.
  * @param detail what to tell instead of the usual sentence
  * @throws {Refused} `origin_foreign`
  */

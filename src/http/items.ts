@@ -2,20 +2,20 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
+import type { ListCaller } from '../service/authentication.ts'
 import { sentence } from '../service/refusals.ts'
 import { etagOf, type Item, type Outcome, type Place, READ, type Safely, type Todos, WRITE } from '../service/todos.ts'
+import { JSON_TYPE, MERGE_PATCH_TYPE } from './body.ts'
 import { requireListCaller } from './callers.ts'
 import { type Body, changeOf, draftOf, idsOf, keyOf, optionalText, queryOf, requiredText } from './members.ts'
 import { jsonObject, onlyMembers } from './parse.ts'
 import type { Deps } from './settings.ts'
 
-type ListCaller = Awaited<ReturnType<typeof requireListCaller>>
-
 const PATH = '/todos/:username/items'
 const BATCH_PATH = '/todos/:username/batch'
 const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes']
 /** A merge patch (RFC 7396), by its own name or as JSON. */
-const PATCH_TYPES = ['application/json', 'application/merge-patch+json']
+const PATCH_TYPES = [JSON_TYPE, MERGE_PATCH_TYPE]
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
 
 export function itemRoutes(deps: Deps): Router {

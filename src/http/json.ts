@@ -29,7 +29,7 @@ function stringEnd(json: string, opening: number): number {
 
 type Expected = 'value' | 'value or end' | 'name' | 'name or end' | 'colon' | 'comma or end'
 
-/** The place of the first character that makes a text no JSON (RFC 8259 §2); `undefined` where there is none. */
+/** The place of the first character that makes a text invalid JSON (RFC 8259 §2); `undefined` for valid JSON. */
 export function breakOf(json: string): number | undefined {
   const open: ('{' | '[')[] = []
   let expected: Expected = 'value'

@@ -54,7 +54,7 @@ export function attach(server: Server, app: Koa, now: () => number): void {
     if (line.push({ req, res }) === 1) begin(line)
   }
   server.on('request', answer)
-  // Whoever reads the body lets it come.
+  // `readBytes` sends 100 Continue once the body is wanted.
   server.on('checkContinue', answer)
   // An expectation that nobody knows may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', answer)
@@ -68,7 +68,7 @@ export function attach(server: Server, app: Koa, now: () => number): void {
   })
 }
 
-/** For so long the rest of a body is thrown away, after the answer that ends its connection; or left unread. */
+/** How long the rest of a body is discarded after the last answer of its connection; and how long where it stays unread. */
 const [LINGER_MS, LINGER_UNREAD_MS] = [5000, 500]
 
 /**

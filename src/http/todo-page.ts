@@ -16,7 +16,7 @@ export function todoPageRoutes(deps: Deps): Router {
   router.get('/account/todos/:id', async (ctx) => {
     const visitor = await signedIn(ctx, deps)
     if (visitor === undefined) {
-      const page = { formToken: tokenFor(ctx, deps, 'login'), canSignUp: deps.settings.signup === 'open' }
+      const page = { formToken: tokenFor(ctx, deps, 'login'), canSignUp: deps.services.accounts.canSignUp }
       return sendPage(ctx, signInPage({ ...page, returnTo: ctx.path }))
     }
     const item = await deps.services.todos.get(ownCaller(ctx, visitor), String(ctx.params.id))

@@ -43,7 +43,7 @@ export type Issued = {
   readonly accessTtlMs: number
 }
 
-/** What is compared for a client that is not there: as slow, never right. */
+/** Compared where no client has that id, so that the time does not tell. Nothing matches it. */
 const NO_SECRET = digest(newSecret('dbs'))
 
 export class Access {

@@ -189,7 +189,7 @@ const lastRead =
 /** @throws {DocumentUnreadable} for what does not describe a client */
 function parseDocument(json: unknown, { href }: URL): Reading {
   const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
-  const described = isObject ? readDocument(href, json as Metadata) : { reason: '', detail: 'it is no JSON object.' }
+  const described = isObject ? readDocument(href, json as Metadata) : { reason: '', detail: 'it is not a JSON object.' }
   if ('reason' in described) throw new DocumentUnreadable(`The client-id document does not fit: ${described.detail}`)
   return { clientId: href, described }
 }

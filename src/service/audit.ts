@@ -175,7 +175,7 @@ export class Audit {
 
   /**
    * The events of a search as text to take along. It ends short, with the caller's reason, once they may not read on:
-   * whoever sends it on must not let that look like its end.
+   * a surface that sends it on must not let that look like its end.
    */
   async export(caller: Caller, of: Export): Promise<Looked<AsyncGenerator<string>>> {
     await this.admit(caller)
@@ -251,7 +251,7 @@ export class Audit {
   }
 }
 
-/** The record of this very look, which is no news to who looks. */
+/** Whether an event is the record of this look itself, which its reader need not be told. */
 const isOwn = ({ via }: Told, caller: Caller): boolean =>
   via.request !== undefined && via.request === caller.via.request
 

@@ -52,7 +52,7 @@ export class Authentication {
 
   /**
    * The caller that a bearer token speaks for. In `AUTH_MODE=none` nobody shows one.
-   * @param token the bearer as it was sent, or the reason why there is none
+   * @param token gives the bearer as it was sent, or throws the reason why there is none
    * @throws {Refused} that reason, or `token_unknown`
    */
   async caller(from: Provenance, token: () => string, surface: Surface): Promise<ApiCaller> {

@@ -167,7 +167,7 @@ export class Authorization {
     }
   }
 
-  /** A code, and what is kept of it. */
+  /** A new code, and what the book keeps of it. */
   #newCode() {
     const code = newSecret('dbc')
     const kept = { grant: newId(this.#ledger.now()), code: digest(code), codeTtlMs: this.#policy.codeTtlMs }

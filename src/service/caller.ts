@@ -16,7 +16,7 @@ export type Provenance = {
 
 export type Caller = Acting & Provenance
 
-/** Whoever they are, they may act as that: nobody, the command line, Daybook itself. */
+/** For callers whose right to act does not end: strangers, the command line, Daybook itself. */
 const always = (): undefined => undefined
 
 export const ANONYMOUS: Actor = { kind: 'anonymous', id: 'anonymous' }

@@ -10,7 +10,7 @@ import {
   SORTS,
   STATES,
 } from '../domain/agenda.ts'
-import type { ListLimits } from '../domain/capacity.ts'
+import { deleteTodoAt, deleteTodos, undeleteTodos } from '../domain/deletions.ts'
 import type { State } from '../domain/domain.ts'
 import { isDate, isDue } from '../domain/due.ts'
 import {
@@ -19,10 +19,9 @@ import {
   type Change,
   changeTodo,
   changeWrong,
-  deleteTodoAt,
-  deleteTodos,
   type Failure,
   getItem,
+  type ListLimits,
   MAX_BATCH,
   moveTodo,
   type NewTodo,
@@ -30,7 +29,6 @@ import {
   type Place,
   rescheduleTodos,
   setDone,
-  undeleteTodos,
 } from '../domain/edits.ts'
 import { inList, ownerId } from '../domain/lists.ts'
 import { decideOnce } from '../domain/outcomes.ts'

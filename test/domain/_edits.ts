@@ -1,19 +1,17 @@
 /** What tests of edits stand on: a list of Alice’s, and the decisions about it in a word each. */
+import { deleteTodos, undeleteTodos } from '../../src/domain/deletions.ts'
 import {
   addTodos,
   type Change,
   changeTodo,
-  deleteTodos,
   getItem,
-  idsInOrder,
   moveTodo,
   type NewTodo,
   type Place,
   setDone,
-  undeleteTodos,
 } from '../../src/domain/edits.ts'
 import { storedSize } from '../../src/domain/shape.ts'
-import type { Item } from '../../src/domain/todos.ts'
+import { type Item, keptInOrder } from '../../src/domain/todos.ts'
 import { AMPLE, History, NOON, SECOND, todoAdded } from './_history.ts'
 
 export const NOW = new Date(NOON).toISOString()
@@ -49,8 +47,10 @@ export const undo = (history: History, ids: string[], limits = AMPLE) =>
   undeleteTodos(history.state, several(ids, limits), history.now)
 export const move = (history: History, id: string, place: Place) =>
   moveTodo(history.state, { owner: 'alice', id, place })
+/** The ids of Alice’s list as it stands, open and done. */
+export const idsOf = (history: History): string[] => keptInOrder(history.state, 'alice').map(([id]) => id)
 export const itemsOf = (history: History): (Item | undefined)[] =>
-  idsInOrder(history.state, 'alice').map((id) => getItem(history.state, 'alice', id))
+  idsOf(history).map((id) => getItem(history.state, 'alice', id))
 export const of = (todo: string) => ({ todo, owner: 'alice' })
 export const excerpt = (id: string) => ({ excerpt: `text of ${id}` })
 

@@ -1,7 +1,7 @@
 /** What domain tests stand on: a state that given facts have made, and decisions that are taken into it. */
 
-import type { ListLimits } from '../../src/domain/capacity.ts'
 import { dropExpired, type Event, evolve, initial, type State, tablesOf } from '../../src/domain/domain.ts'
+import type { ListLimits } from '../../src/domain/edits.ts'
 import { type Actor, type Decision, type Fact, type Recorded, storedSize } from '../../src/domain/shape.ts'
 import { type Field, openInOrder, type Priority, textOf } from '../../src/domain/todos.ts'
 

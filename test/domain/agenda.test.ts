@@ -11,8 +11,9 @@ import {
   SORTS,
   STATES,
 } from '../../src/domain/agenda.ts'
+import { deleteTodos } from '../../src/domain/deletions.ts'
 import { isBefore, sortKeyOf } from '../../src/domain/due.ts'
-import { changeTodo, deleteTodos, getItem, moveTodo, setDone } from '../../src/domain/edits.ts'
+import { changeTodo, getItem, moveTodo, setDone } from '../../src/domain/edits.ts'
 import type { Item, Priority } from '../../src/domain/todos.ts'
 import { AMPLE, History, SECOND, todoAdded } from './_history.ts'
 

@@ -1,12 +1,11 @@
 /** Edits: what adding, changing, completing and rescheduling to-dos records and gives, and when it is refused. */
 import test from 'ava'
 import fc from 'fast-check'
-import type { ListLimits } from '../../src/domain/capacity.ts'
 import {
   type Change,
   changeWrong,
   getItem,
-  idsInOrder,
+  type ListLimits,
   MAX_TEXT_LENGTH,
   rescheduleTodos,
 } from '../../src/domain/edits.ts'
@@ -19,6 +18,7 @@ import {
   draft,
   edit,
   excerpt,
+  idsOf,
   item,
   itemsOf,
   LATER,
@@ -55,7 +55,7 @@ test('79. a to-do is recorded with its texts as personal text and the names of i
     },
     keeps: {},
   })
-  t.deepEqual(idsInOrder(history.state, 'alice'), ['a', 'b', 'c', 'd'])
+  t.deepEqual(idsOf(history), ['a', 'b', 'c', 'd'])
   t.deepEqual(itemsOf(history).slice(0, 2), [item('a'), item('b')])
 })
 

@@ -1,8 +1,8 @@
 /** Moves: what is recorded where a to-do is moved, and when it is refused. */
 import test from 'ava'
-import { idsInOrder, type Place } from '../../src/domain/edits.ts'
+import type { Place } from '../../src/domain/edits.ts'
 import { openInOrder } from '../../src/domain/todos.ts'
-import { complete, excerpt, item, move, of, remove, start } from './_edits.ts'
+import { complete, excerpt, idsOf, item, move, of, remove, start } from './_edits.ts'
 
 test('a move is recorded by the to-do that then follows; where it is there already, not at all', (t) => {
   const history = start('a', 'b', 'c', 'd')
@@ -23,7 +23,7 @@ test('a move is recorded by the to-do that then follows; where it is there alrea
     const decision = history.when(move(history, id, place))
     const facts = [{ type: 'TodoMoved', data: { ...of(id), before }, personal: excerpt(id) }]
     t.deepEqual(decision, { facts: before === undefined ? [] : facts, result: item(id), keeps: {} } as object, at)
-    t.is(idsInOrder(history.state, 'alice').join(''), order, at)
+    t.is(idsOf(history).join(''), order, at)
   }
 })
 
@@ -50,5 +50,5 @@ test('a position counts the open to-dos: done ones stay where they are', (t) => 
     'adc',
   )
   history.when(move(history, 'b', { position: 1 }))
-  t.deepEqual(idsInOrder(history.state, 'alice'), ['b', 'a', 'd', 'c'])
+  t.deepEqual(idsOf(history), ['b', 'a', 'd', 'c'])
 })

@@ -56,7 +56,7 @@ test('73. a registration is recorded with its callbacks, as digests, for a day',
       { type: 'RedirectUriAllowed', data: { client: 'c1', uri: URI, from: 'client' } },
       { type: 'RedirectUriAllowed', data: { client: 'c1', uri: `${URI}2`, from: 'client' } },
     ],
-    result: NOON,
+    result: undefined,
     keeps: {},
   } as never)
 })

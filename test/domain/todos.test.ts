@@ -1,8 +1,9 @@
 /** To-dos as rows: each list in its own order, with exact texts, whatever events made them. */
 import test from 'ava'
 import fc from 'fast-check'
+import { deleteTodoAt } from '../../src/domain/deletions.ts'
 import type { Event } from '../../src/domain/domain.ts'
-import { addTodos, deleteTodoAt, getItem, moveTodo } from '../../src/domain/edits.ts'
+import { addTodos, getItem, moveTodo } from '../../src/domain/edits.ts'
 import {
   allInOrder,
   deletedInOrder,

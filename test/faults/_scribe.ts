@@ -4,8 +4,8 @@
  * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`.
  */
 import { writevSync } from 'node:fs'
-import type { ListLimits } from '../../src/domain/capacity.ts'
-import { addTodos, deleteTodoAt } from '../../src/domain/edits.ts'
+import { deleteTodoAt } from '../../src/domain/deletions.ts'
+import { addTodos, type ListLimits } from '../../src/domain/edits.ts'
 import { registerUser } from '../../src/domain/users.ts'
 import { Ledger } from '../../src/ledger/ledger.ts'
 import { Refused } from '../../src/ledger/refused.ts'

@@ -174,7 +174,7 @@ test('28. broken JSON is told with where it breaks, and without what stands ther
   await news()
   const answer = await raw('{"client_id":"a",\n"client_secret" "secret"}', JSON_TYPE)
   await refused(answer, 'invalid_request', 'broken')
-  t.is(answer.json.error_description, 'The body is no JSON: it breaks at line 2, column 17.')
+  t.is(answer.json.error_description, 'The body is not JSON: it breaks at line 2, column 17.')
 })
 
 test('27. two ways of authenticating at once, or ids that differ: invalid_request (RFC 6749 §2.3)', async (t) => {

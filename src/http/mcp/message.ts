@@ -18,7 +18,7 @@ export function messageOf(text: string): Message {
   try {
     message = JSON.parse(text)
   } catch {
-    return { wrong: { code: PARSE_ERROR, message: 'The body is no JSON.' } }
+    return { wrong: { code: PARSE_ERROR, message: 'The body is not JSON.' } }
   }
   // Batches left the protocol with revision 2025-06-18.
   if (Array.isArray(message)) return { wrong: { code: INVALID_REQUEST, message: 'Send one message in a request.' } }

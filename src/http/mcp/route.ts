@@ -6,12 +6,11 @@ import { readBody } from '../body.ts'
 import { bearerToken, requireOwnOrigin } from '../callers.ts'
 import { provenance } from '../origin.ts'
 import type { Deps } from '../settings.ts'
-
 import type { Call } from './call.ts'
 import type { Handler } from './handler.ts'
 import { answerWrong, messageOf } from './message.ts'
 
-/** 25 to-dos of 10,000 characters, each character escaped, and their notes. */
+/** 25 texts of 10,000 characters, each written as `\uXXXX` (1.5 MB), and 0.5 MB for notes. */
 const MAX_BODY_BYTES = 2 * 1024 * 1024
 
 const FOREIGN =

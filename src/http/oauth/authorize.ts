@@ -91,7 +91,7 @@ export async function destination(deps: Deps, returnTo: string | undefined): Pro
 }
 
 function sendSignIn(ctx: Context, deps: Deps, ready: Ready): Promise<void> {
-  const page = { formToken: tokenFor(ctx, deps, 'login'), canSignUp: deps.settings.signup === 'open' }
+  const page = { formToken: tokenFor(ctx, deps, 'login'), canSignUp: deps.services.accounts.canSignUp }
   return sendPage(ctx, signInPage({ ...page, ...destinationOf(ready, ctx.querystring) }))
 }
 

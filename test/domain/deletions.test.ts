@@ -1,15 +1,14 @@
 /** Undo: what deleting leaves, how it is taken back, which deletions give way; and whatever is done to a list. */
 import test from 'ava'
 import fc from 'fast-check'
-import type { ListLimits } from '../../src/domain/capacity.ts'
+import { UNDO_MS } from '../../src/domain/deletions.ts'
 import {
   type Added,
   getItem,
-  idsInOrder,
+  type ListLimits,
   type Outcome,
   type Place,
   rescheduleTodos,
-  UNDO_MS,
 } from '../../src/domain/edits.ts'
 import type { Decision } from '../../src/domain/shape.ts'
 import type { Item, Priority, TodoEvent } from '../../src/domain/todos.ts'
@@ -19,6 +18,7 @@ import {
   draft,
   edit,
   excerpt,
+  idsOf,
   itemsOf,
   move,
   of,
@@ -52,7 +52,7 @@ test('a deleted to-do is nowhere but where it can be undone; then it is again wh
     },
     keeps: {},
   })
-  t.deepEqual(idsInOrder(history.state, 'alice'), ['a', 'c'])
+  t.deepEqual(idsOf(history), ['a', 'c'])
   for (const decision of [complete(history, ['b']), remove(history, ['b'])])
     t.like(decision, { facts: [], result: { failures: [{ id: 'b', why: 'todo_unknown' }] } })
   t.is(move(history, 'b', { position: 1 }).refusal, 'todo_unknown')
@@ -135,6 +135,20 @@ test('the oldest deletions give way where a list keeps too many, too large ones,
   full.when(remove(full, ['a', 'b']))
   t.deepEqual(replacedBy(full, ['c'], { ...AMPLE, sizeOfAll: full.state.todos.totalSize }), [['a', 'b']])
   t.deepEqual(full.rows(full.replayed()), full.rows())
+})
+
+test('from nine tenths of what all lists may take, only what the last request deleted can be undone, all of it', (t) => {
+  const history = start('a', 'b', 'c', 'd', 'e')
+  const size = history.state.todos.totalSize
+  const [below, from] = [
+    { ...AMPLE, sizeOfAll: Math.ceil(size / 0.89) },
+    { ...AMPLE, sizeOfAll: Math.ceil(size / 0.91) },
+  ]
+  t.deepEqual(replacedBy(history, ['a', 'b'], below), [[], []])
+  t.deepEqual(replacedBy(history, ['c'], below), [[]])
+  t.deepEqual(replacedBy(history, ['d', 'e'], from), [['a', 'b', 'c'], []])
+  t.deepEqual(history.state.todos.keysBy('bin', 'alice').sort(), ['d', 'e'])
+  t.like(undo(history, ['d', 'e'], from), { result: { failures: [] } })
 })
 
 const ID = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'none')
