@@ -305,9 +305,12 @@ export function registerClient(_rows: Clients, input: Register): Decision<Client
   )
 }
 
+/** Characters that nobody sees, and the quotation marks in which pages and the audit put names. */
+const MISLEADING = /\p{C}|\p{Default_Ignorable_Code_Point}|[\u2800\u201c\u201d]/u
+
 /** 1–60 characters that a person can read on the consent page. */
 export const isClientName = (name: string): boolean =>
-  name.trim() === name && name.length >= 1 && name.length <= 60 && name.isWellFormed() && !/\p{C}/u.test(name)
+  name.trim() === name && name.length >= 1 && name.length <= 60 && name.isWellFormed() && !MISLEADING.test(name)
 
 type AskRedirect = { client: string; uri: string }
 

@@ -143,7 +143,12 @@ export type Examined =
       readonly redirectUri?: string
     }
   /** The redirect URI is the client's own, so the client is told. */
-  | { readonly refusal: AuthorizeReason; readonly redirectUri: string; readonly state: string | null }
+  | {
+      readonly refusal: AuthorizeReason
+      readonly client: Client
+      readonly redirectUri: string
+      readonly state: string | null
+    }
   | {
       readonly asked: Asked
       readonly client: Client
@@ -184,7 +189,7 @@ export function examineRequest(
 
   const state = values('state').length === 1 ? values('state')[0]! : null
   const refusal = askWrong(client, parameters, one, state, audiences.accepted)
-  if (refusal !== undefined) return { refusal, redirectUri, state }
+  if (refusal !== undefined) return { refusal, client, redirectUri, state }
   const challenge = one('code_challenge') ?? null
   const resource = one('resource') ?? (client.registration === 'operator' ? null : audiences.standard)
   const scope = normalizeScope(one('scope'))!

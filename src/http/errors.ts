@@ -22,9 +22,10 @@ export type Protected = 'api' | 'mcp'
 
 /** Answers in JSON. */
 export function answerJson(ctx: Context, refused: Refused, settings: Settings, place: Protected = 'api'): void {
-  const { status, word, sentence } = refusals[refused.reason]
+  const { status, word, sentence, mcp } = refusals[refused.reason]
+  const told = place === 'mcp' ? (mcp ?? sentence) : sentence
   ctx.status = status
-  ctx.body = { error: word, message: refused.detail ?? sentence, request_id: ctx.response.get('X-Request-Id') }
+  ctx.body = { error: word, message: refused.detail ?? told, request_id: ctx.response.get('X-Request-Id') }
   tellWait(ctx, refused)
   const challenge = challengeFor(refused.reason, settings, place)
   if (challenge !== undefined) ctx.set('WWW-Authenticate', challenge)

@@ -43,6 +43,7 @@ export function itemRoutes(deps: Deps): Router {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
+    if (ctx.get('if-match') !== '') throw new Refused('batch_invalid', 'If-Match is for one to-do, not for a batch.')
     const { action } = body
     if (typeof action !== 'string' || !Object.hasOwn(actions, action))
       throw new Refused('batch_invalid', `"action" must be one of ${Object.keys(actions).join(', ')}.`)
@@ -80,7 +81,8 @@ export function itemRoutes(deps: Deps): Router {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
     const body = onlyMembers(jsonObject(ctx), ['before', 'after', 'position', 'username'])
-    answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), keyOf(ctx)))
+    const safely = { ...keyOf(ctx), expects: expectation(ctx) }
+    answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), safely))
   })
 
   return router

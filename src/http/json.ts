@@ -76,9 +76,14 @@ export function lineAndColumn(text: string, at: number): { readonly line: number
   return { line, column: at - start + 1 }
 }
 
-/** The names of the outermost object's members as they are written, with their quotes. @param json well-formed */
-function* nameLiterals(json: string): Generator<string> {
-  let depth = 0
+/**
+ * The first member that an object, at any depth, has twice: one reader would take the first, another the last
+ * (RFC 8259 §4).
+ * @param json well-formed
+ */
+export function repeatedMember(json: string): string | undefined {
+  /** The names so far in each object that is open; of an array, nothing. */
+  const open: (Set<string> | undefined)[] = []
   let [start, end] = [0, 0]
   for (let at = 0; at < json.length; at++) {
     const code = json.charCodeAt(at)
@@ -86,23 +91,14 @@ function* nameLiterals(json: string): Generator<string> {
       ;[start, end] = [at, stringEnd(json, at) + 1]
       at = end - 1
     } else if (code === COLON) {
-      if (depth === 1) yield json.slice(start, end)
-    } else if (code === 0x7b || code === 0x5b) depth++
-    else if (code === 0x7d || code === 0x5d) depth--
-  }
-}
-
-/**
- * The first member that the outermost object has twice: one reader would take the first, another the last
- * (RFC 8259 §4).
- * @param json well-formed
- */
-export function repeatedMember(json: string): string | undefined {
-  const names = new Set<string>()
-  for (const literal of nameLiterals(json)) {
-    const name: string = literal.includes('\\') ? JSON.parse(literal) : literal.slice(1, -1)
-    if (names.has(name)) return name
-    names.add(name)
+      const names = open.at(-1) ?? new Set()
+      open[open.length - 1] = names
+      const literal = json.slice(start, end)
+      const name: string = literal.includes('\\') ? JSON.parse(literal) : literal.slice(1, -1)
+      if (names.has(name)) return name
+      names.add(name)
+    } else if (code === 0x7b || code === 0x5b) open.push(undefined)
+    else if (code === 0x7d || code === 0x5d) open.pop()
   }
   return undefined
 }

@@ -30,10 +30,19 @@ type Asked = {
 }
 
 /** How many events a page looks through at most: a page may hold fewer entries than asked for. */
-const MAX_LOOKED_AT = 20_000
+const MAX_LOOKED_AT = 5000
 
-/** Newest first. @throws {Refused} `filter_invalid`, `cursor_invalid` */
-export async function activityOf(ledger: Ledger, caller: ListCaller, asked: Asked): Promise<Activity> {
+/**
+ * Newest first.
+ * @param mostLookedAt how many events are read at most
+ * @throws {Refused} `filter_invalid`, `cursor_invalid`
+ */
+export async function activityOf(
+  ledger: Ledger,
+  caller: ListCaller,
+  asked: Asked,
+  mostLookedAt = MAX_LOOKED_AT,
+): Promise<Activity> {
   requireScope(caller, READ)
   const { since, limit = 20, cursor } = asked
   if (!Number.isSafeInteger(limit) || limit < 1 || limit > 100)
@@ -41,33 +50,47 @@ export async function activityOf(ledger: Ledger, caller: ListCaller, asked: Aske
   if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) throw new Refused('cursor_invalid')
   const owner = await ledger.ask(caller, (state: State) => ownerId(state, caller.owner))
   if (owner === undefined) return { entries: [], next_cursor: null }
-  const search = searchOf(owner, since, ledger.now())
+  const { search, start } = searchOf(owner, since, ledger.now())
   const to = cursor === undefined ? ledger.head.seq : Math.min(Number(cursor) - 1, ledger.head.seq)
   const entries: Entry[] = []
-  const end = Math.max(1, to - MAX_LOOKED_AT)
+  const end = Math.max(1, to - mostLookedAt)
   for await (const { event } of list(ledger, { search, from: end, to, newestFirst: true })) {
-    entries.push(entryOf(tell(ledger, event)))
+    entries.push(entryOf(tell(ledger, event), caller))
     if (entries.length === limit) break
   }
   // Reading the book took a while: who was revoked meanwhile is told nothing.
   await ledger.ask(caller, () => undefined)
-  const last = entries.length === limit ? entries.at(-1)!.seq : end
-  return { entries, next_cursor: last > 1 ? String(last) : null }
+  const isFull = entries.length === limit
+  const last = isFull ? entries.at(-1)!.seq : end
+  const isEnd = last <= 1 || (!isFull && (await isBefore(ledger, last, start)))
+  return { entries, next_cursor: isEnd ? null : String(last) }
 }
 
-/** What concerns an owner. Names are resolved here: nobody can be called so that they are found instead. */
-function searchOf(owner: string, since: string | undefined, now: number): Search {
+/** Was that event recorded before `start`? All that stand below it were, too. @param start ms since 1970 */
+async function isBefore(ledger: Ledger, seq: number, start: number): Promise<boolean> {
+  for await (const { at } of ledger.events({ from: seq, to: seq })) return Date.parse(at) < start
+  return true
+}
+
+/** What concerns an owner, and from which time on (ms since 1970). Names are resolved here: nobody can be called so that they are found instead. */
+function searchOf(owner: string, since: string | undefined, now: number): { search: Search; start: number } {
   const wrong = () => new Refused('filter_invalid', '"since" must be a duration (2h, 7d) or a date or time in UTC.')
   if (since !== undefined && !/^[\w:.+-]{1,40}$/.test(since)) throw wrong()
   const filter = `user:me${since === undefined ? '' : ` since:${since}`} -type:OutcomeKept`
   try {
-    return searchFor(parseFilter(filter, now), { user: () => owner, client: () => undefined })
+    const terms = parseFilter(filter, now)
+    const start = terms.find(({ kind }) => kind === 'since')?.from ?? 0
+    return { search: searchFor(terms, { user: () => owner, client: () => undefined }), start }
   } catch (error) {
     if (error instanceof FilterMalformed) throw wrong()
     throw error
   }
 }
 
-function entryOf({ seq, at, type, who, what, through, via }: ReturnType<typeof tell>): Entry {
-  return { seq, at, type, who, what, through, conversation: via.conversation ?? null, tool: via.tool ?? null }
+/** The conversations of another app are told to nobody but that app. */
+function entryOf({ seq, at, type, who, what, through, via }: ReturnType<typeof tell>, caller: ListCaller): Entry {
+  const isOwn = via.client === caller.via.client
+  const { conversation = null, tool = null } = via
+  const route = isOwn || conversation === null ? through : through.replace(` conversation ${conversation}`, '')
+  return { seq, at, type, who, what, through: route, conversation: isOwn ? conversation : null, tool }
 }

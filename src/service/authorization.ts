@@ -63,7 +63,9 @@ export class Authorization {
     const examined = await this.#examine(parameters, (clientId) => this.#apps.named(clientId))
     if ('page' in examined) return this.#refuse(from, examined)
     if ('asked' in examined) return examined
-    const { redirectUri, state, refusal } = examined
+    const { redirectUri, state, refusal, client } = examined
+    // RFC 9700 §4.11.2: nobody is redirected unasked to an address that only the app itself vouches for.
+    if (client.registration !== 'operator') throw new Refused(refusal)
     return { redirectUri, state, answer: { refusal } }
   }
 

@@ -66,6 +66,11 @@ export class Limits {
     const counter = this.#counters.get(name)
     if (counter === undefined) return
     const { limit } = counter
+    if (count > limit.most) {
+      counter.refused++
+      const most = `This is ${count} changes at once, and the limit is ${limit.most}. Send fewer at a time.`
+      throw new Refused('rate_limited', most) // Waiting does not help, so no time is told.
+    }
     const now = this.#now()
     const window = this.#windowOf(counter, key, now)
     const resetMs = window.endsAt - now

@@ -270,7 +270,7 @@ export const refusals: Rows = {
   ),
   lists_too_many: row(409, 'too_many_lists', 'The limit of 10,000 lists is reached.'),
   list_full: row(409, 'list_full', 'The list is full: delete something first.', {
-    mcp: 'The list is full. Ask the user what may be deleted or completed, and do not add more until then.',
+    mcp: 'The list is full. Ask the user what may be deleted, and do not add more until then.',
   }),
   daybook_full: row(507, 'daybook_full', 'This Daybook holds as many to-dos as it may: tell its operator.', {
     mcp: 'This Daybook is full. Tell the user that its operator has to make room.',

@@ -105,9 +105,12 @@ export class Todos {
     return this.#read(caller, (state, owner) => take(textsFrom(state, owner, from)))
   }
 
-  /** @throws {Refused} `filter_invalid`, `cursor_invalid` */
-  async find(caller: ListCaller, query: Query): Promise<Found> {
-    const search = searchOf(query)
+  /**
+   * @param maxCharacters how long the to-dos of a page may be as JSON; there is at least one
+   * @throws {Refused} `filter_invalid`, `cursor_invalid`
+   */
+  async find(caller: ListCaller, query: Query, maxCharacters = MAX_ANSWER_CHARACTERS - 1000): Promise<Found> {
+    const search = { ...searchOf(query), maxCharacters }
     const mark = markOf(query)
     const after = query.cursor === undefined ? undefined : readCursor(query.cursor, mark)
     return this.#read(caller, (state, owner) => {
@@ -189,11 +192,15 @@ export class Todos {
     )
   }
 
-  /** @throws {Refused} `todo_unknown`, `place_invalid` */
-  async move(caller: ListCaller, id: string, place: Place, { key }: Safely = {}): Promise<Item> {
+  /** @throws {Refused} `todo_unknown`, `place_invalid`, `precondition_failed` */
+  async move(caller: ListCaller, id: string, place: Place, { key, expects }: Safely = {}): Promise<Item> {
     requireScope(caller, WRITE)
     const write = { operation: 'move', input: { id, ...place }, key }
-    return this.#write(caller, write, false, (state, owner) => moveTodo(state, { owner, id, place }))
+    return this.#write(caller, write, false, (state, owner): Decision<TodoEvent, Item> => {
+      const item = getItem(state, owner, id)
+      if (item !== undefined && expects !== undefined && !expects(item)) return refuse('precondition_failed')
+      return moveTodo(state, { owner, id, place })
+    })
   }
 
   /** Deletes one. @throws {Refused} `todo_unknown`, `precondition_failed` */
@@ -310,7 +317,7 @@ export const titleOf = ({ todo }: Item): string => excerptOf(todo.replace(/\s+/g
 export const etagOf = (item: Item): string =>
   `"${createHash('sha256').update(JSON.stringify(item)).digest('base64url').slice(0, 22)}"`
 
-function searchOf(query: Query): Omit<Search, 'owner' | 'after'> {
+function searchOf(query: Query): Omit<Search, 'owner' | 'after' | 'maxCharacters'> {
   const { query: text = '', state = 'open', sort = 'order', limit = DEFAULT_LIMIT } = query
   const { due_before: dueBefore, due_after: dueAfter } = query
   for (const [name, value] of [
@@ -326,7 +333,7 @@ function searchOf(query: Query): Omit<Search, 'owner' | 'after'> {
   const words = new Set(text.toLowerCase().match(/\S+/g))
   if (words.size > MAX_WORDS) throw new Refused('filter_invalid', `A query has at most ${MAX_WORDS} words.`)
   const filter: Filter = { state: oneOf('state', STATES, state), words: [...words], dueBefore, dueAfter }
-  return { filter, sort: oneOf('sort', SORTS, sort), limit, maxCharacters: MAX_ANSWER_CHARACTERS - 1000 }
+  return { filter, sort: oneOf('sort', SORTS, sort), limit }
 }
 
 function oneOf<T extends string>(name: string, known: readonly T[], value: string): T {

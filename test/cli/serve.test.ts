@@ -233,7 +233,7 @@ test('what it says when it starts: where everything is, and what is missing next
   t.true(said.stderr.startsWith(`\nDaybook ${stdout.split(' ')[1]}\n`))
   for (const fact of [home.data, `${url}/`, `${url}/login`, `${url}/.well-known/ai-plugin.json`, `${url}/openapi.yaml`])
     t.true(said.stderr.includes(` ${fact}\n`), fact)
-  for (const next of ['https', 'daybook -- client show chatgpt', 'OPENAI_VERIFICATION_TOKEN'])
+  for (const next of ['https', '/mcp \\(docs/connect', 'OPENAI_VERIFICATION_TOKEN'])
     t.regex(said.stderr, new RegExp(`\nNext\n.*${next}`, 's'))
   t.false(said.stderr.includes('0.0.0.0'))
   const trouble = `Other machines can reach Daybook, but PUBLIC_URL is ${url}, which leads to this one only`

@@ -59,7 +59,21 @@ test('73. metadata that Daybook cannot go by is refused', (t) => {
   ]
   for (const one of bad.filter((given) => given.token_endpoint_auth_method !== null))
     t.is(reasonOf(readRegistration({ ...GOOD, ...one })), 'client_metadata_invalid', JSON.stringify(one))
-  for (const client_name of ['', ' x', 'x'.repeat(61), 'a\nb', 'a\u202eb', '\ud800', 1, [], {}])
+  for (const client_name of [
+    '',
+    ' x',
+    'x'.repeat(61),
+    'a\nb',
+    'a\u202eb',
+    '\ud800',
+    'a\u200bb',
+    'a\u115fb',
+    '\u2800',
+    '“a”',
+    1,
+    [],
+    {},
+  ])
     t.is(reasonOf(readRegistration({ ...GOOD, client_name })), 'client_name_invalid', `${client_name}`)
 })
 

@@ -108,8 +108,9 @@ async function withBook<T>(work: (directory: string, told: Told) => Promise<T>):
   return inFolder(async (folder) => {
     const [directory, told] = [join(folder, 'data'), new Told()]
     for (const ms of [400, 250]) await startScribe(directory, told, { ms }).ended
-    const killed = startScribe(directory, told, { ms: 5000 })
-    await wait(900)
+    const killed = startScribe(directory, told, { ms: 600_000 })
+    await killed.begun
+    await wait(500)
     kill(killed)
     await killed.ended
     return work(directory, told)
@@ -398,10 +399,11 @@ const secondInstance: Fault = {
   async play(rounds) {
     const refusals: string[] = []
     const outcome = await onGoingBook(rounds, async (directory, told, i) => {
-      const first = startScribe(directory, told, { ms: 1500 })
-      await wait(900)
+      const first = startScribe(directory, told, { ms: 600_000 })
+      await first.begun
       const second = await startScribe(directory, new Told(), { ms: 100 }).ended
       if (second.code === 0 || !/in use by process \d+/.test(second.stderr)) refusals.push(`round ${i}: it was let in`)
+      first.child.kill('SIGTERM')
       await first.ended
       return `round ${i}`
     })
@@ -417,8 +419,9 @@ const terms: Fault = {
   async play(rounds, random) {
     const late: string[] = []
     const outcome = await onGoingBook(rounds, async (directory, told, i) => {
-      const scribe = startScribe(directory, told, { ms: 10_000 })
-      await wait(700 + random() * 500)
+      const scribe = startScribe(directory, told, { ms: 600_000 })
+      await scribe.begun
+      await wait(random() * 500)
       scribe.child.kill('SIGTERM')
       if ((await scribe.ended).code !== 0) late.push(`round ${i}: it did not end with 0`)
       return `round ${i}`

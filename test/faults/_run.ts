@@ -10,6 +10,8 @@ let runs = 0
 
 export type Running = {
   readonly child: ChildProcess
+  /** Its first write has been acknowledged, or it has ended. */
+  readonly begun: Promise<void>
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
@@ -38,17 +40,20 @@ export function startScribe(
   }
   const child = spawn(command, args, { detached: true, env: { ...env, NODE_COMPILE_CACHE: CACHE } })
   let [stdout, stderr] = ['', '']
+  const begun = Promise.withResolvers<void>()
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
+    if (/^\+ /m.test(text)) begun.resolve()
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
   const ended = once(child, 'close').then(([code]) => {
+    begun.resolve()
     told.add(stdout)
     return { code: code as number | null, stdout, stderr }
   })
-  return { child, ended }
+  return { child, begun: begun.promise, ended }
 }
 
 /** Ends a scribe and whatever runs it. */

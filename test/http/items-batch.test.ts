@@ -8,6 +8,7 @@ import type { Item } from '../../src/service/todos.ts'
 import { Users } from '../../src/service/users.ts'
 import { ClientSide, person, SYSTEM, startWorld } from '../_support.ts'
 import { asking, BATCH, begin, ITEMS, NO_ID, refusing } from './_items.ts'
+import { send } from './_wire.ts'
 
 const UNKNOWN = 'There is no to-do of that ID.'
 const namesOf = (items: readonly Item[]): string => items.map(({ todo }) => todo).join(' ')
@@ -74,7 +75,7 @@ test('what fails for one does not hold up the others; who is named twice is met 
 })
 
 test('a batch of none, of 26, of the wrong kind: 400, and nothing is done', async (t) => {
-  const { ask, add, find, refused } = await begin(t)
+  const { ask, add, find, refused, token, world } = await begin(t)
   const [item] = await add('kept')
   const ids = Array.from({ length: 26 }, () => item!.id)
   const item25 = numbered(25)
@@ -119,6 +120,15 @@ test('a batch of none, of 26, of the wrong kind: 400, and nothing is done', asyn
       'a member',
       'no member',
     )
+  for (const body of [
+    '{"action":"add","items":[{"todo":"a","todo":"b"}]}',
+    '{"action":"add","items":[[{"a":[],"\\u0061":1}]]}',
+  ]) {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const answer = await send(world.url, BATCH, { method: 'POST', headers, body })
+    t.is(answer.status, 400, body)
+    t.regex(JSON.parse(String(answer.body)).message, /^(todo|a) is given more than once/)
+  }
   t.deepEqual(await find(), [item!])
 })
 

@@ -191,6 +191,10 @@ test('If-Match: done only if the to-do is what was read; If-None-Match spares wh
       const answer = await ask(method, path, method === 'PATCH' ? { todo: 'new' } : undefined, { 'if-match': given })
       await refused(answer, 412, 'precondition_failed', `${method} ${given}`)
     }
+  const move = (given: string) => ask('POST', `${path}/move`, { after: other!.id }, { 'if-match': given })
+  for (const given of stale) await refused(await move(given), 412, 'precondition_failed', `move ${given}`)
+  const batch = { action: 'complete', ids: [item!.id] }
+  await refused(await ask('POST', BATCH, batch, { 'if-match': '*' }), 400, 'invalid_batch', 'a batch')
   for (const given of ['*', etag, `"x", ${etag}`, `${etag},"y"`])
     t.is((await ask('PATCH', path, {}, { 'if-match': given })).status, 200, given)
   t.deepEqual(await news(), [])

@@ -206,6 +206,7 @@ async function callById(t: ExecutionContext, call: Caller): Promise<string> {
   await call('updateItem', 422, { item, ...keyed({}) })
   for (const place of [{ before: other }, { after: other }, { position: 1 }])
     await call('moveItem', 200, { item, ...body(place) })
+  await call('moveItem', 412, { item, ...body({ position: 1 }), headers: { 'if-match': '"x"' } })
   await call('moveItem', 422, { item, ...keyed({ position: 1 }) })
   for (const place of [{}, { position: 0 }, { before: item }, { before: item, after: item }])
     await call('moveItem', 400, { item, ...body(place) })

@@ -105,10 +105,10 @@ test('73. from registration to tokens: a public client with PKCE, refreshed, and
   await world.news()
   t.regex((await alice.get(side.link(PKCE))).text, /<button[^>]*value="allow"/)
   t.deepEqual(await world.news(), ['ConsentRequested'], 'asked again')
-  t.is(new URL((await alice.get(side.link())).headers.get('location')!).searchParams.get('error'), 'invalid_request')
+  assertErrorPage(t, await alice.get(side.link()), 'without a challenge')
 })
 
-test('12. what it gets is for /mcp unless it names the API; another resource is invalid_target', async (t) => {
+test('12. what it gets is for /mcp unless it names the API; another resource is refused', async (t) => {
   const { world, alice } = await begin(t)
   const side = sideOf(world, await register(world))
   const get = async (asked: { [name: string]: string }, redeemed = {}) =>
@@ -136,8 +136,7 @@ test('12. what it gets is for /mcp unless it names the API; another resource is 
     'https://evil.example/mcp',
     `${world.url}/todos`,
   ]) {
-    const answer = new URL((await alice.get(side.link({ ...PKCE, resource }))).headers.get('location')!).searchParams
-    t.deepEqual([answer.get('error'), answer.get('iss')], ['invalid_target', world.url], resource)
+    assertErrorPage(t, await alice.get(side.link({ ...PKCE, resource })), resource)
   }
 })
 
@@ -290,6 +289,23 @@ test('76. never used: gone after a day, and the token endpoint says invalid_clie
   world.clock.pass(170 * 86_400_000)
   await world.ledger.sweep()
   t.is((await alice.get(side.link(PKCE))).status, 200, 'known for 90 days after its connection has ended')
+})
+
+test('22. an error in a request of an app that nobody vouches for sends nobody away (RFC 9700 §4.11.2)', async (t) => {
+  const { world, alice } = await begin(t)
+  const side = sideOf(world, await register(world))
+  for (const [wrong, says] of [
+    [{ ...PKCE, scope: 'all' }, 'scope'],
+    [{}, 'code_challenge'],
+    [{ ...PKCE, response_type: 'token' }, 'response_type'],
+    [{ ...PKCE, resource: 'https://other.example' }, 'resource'],
+  ] as const)
+    for (const visitor of [alice, new Visitor(world.url)]) {
+      const answer = await visitor.get(side.link(wrong))
+      assertErrorPage(t, answer, says)
+      t.true(answer.text.includes(says), says)
+    }
+  t.deepEqual(await world.news(), ['ClientRegistered', 'RedirectUriAllowed'])
 })
 
 test('22. the page says that nobody has verified it; an operator sees, and removes it', async (t) => {

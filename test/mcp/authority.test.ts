@@ -182,23 +182,26 @@ const limitsWith = (changed: Partial<LimitSettings>): LimitSettings => {
 
 test('each request counts once against the limit of the API, and changes against that of changes', async (t) => {
   const { world, alice } = await startMcp(t, {
-    limits: limitsWith({ api: { most: 5, windowMs: 3_600_000 }, write: { most: 3, windowMs: 3_600_000 } }),
+    limits: limitsWith({ api: { most: 6, windowMs: 3_600_000 }, write: { most: 3, windowMs: 3_600_000 } }),
   })
   const left = (headers: Headers): string => headers.get('ratelimit')!.replace(/;t=\d+/g, '')
-  t.is(left((await alice.ask({ method: 'tools/list' })).headers), '"api";r=4')
+  t.is(left((await alice.ask({ method: 'tools/list' })).headers), '"api";r=5')
   const add = (todos: number) => {
     const items = Array(todos).fill({ todo: 'x' })
     return alice.ask({ method: 'tools/call', params: { name: 'add_todos', arguments: { items } } })
   }
-  t.is(left((await add(2)).headers), '"api";r=3, "write";r=1')
+  t.is(left((await add(2)).headers), '"api";r=4, "write";r=1')
   const { status, json } = await add(2)
   t.is(status, 200)
   t.true(json.result.isError)
   t.is(json.result.content[0].text, 'Too many requests. Stop for now, and tell the user to try again in a few minutes.')
+  const most = 'This is 4 changes at once, and the limit is 3. Send fewer at a time.'
+  t.is((await add(4)).json.result.content[0].text, most, 'waiting would not help')
   await alice.failed('find_todos', { foo: 1 })
   t.is((await alice.post('{')).status, 400)
   const limited = await alice.ask({ method: 'tools/list' })
   t.deepEqual([limited.status, limited.json.error], [429, 'rate_limited'])
+  t.regex(limited.json.message, /^Too many requests\. Stop for now/, 'a model reads this')
   t.true(Number(limited.headers.get('retry-after')) > 0)
   t.deepEqual(await world.news(), ['TodoAdded', 'TodoAdded'])
 })

@@ -139,7 +139,7 @@ test('87. a full list is told with what to do about it; a batch that does not fi
   const { world, alice } = await startMcp(t, { maxOpenTodos: 3 })
   await alice.did('add_todos', { items: [{ todo: 'one' }, { todo: 'two' }] })
   await world.news()
-  const full = 'The list is full. Ask the user what may be deleted or completed, and do not add more until then.'
+  const full = 'The list is full. Ask the user what may be deleted, and do not add more until then.'
   t.is(await alice.failed('add_todos', { items: [{ todo: 'three' }, { todo: 'four' }] }), full)
   t.deepEqual(await world.news(), [])
   const [three] = (await alice.did('add_todos', { items: [{ todo: 'three' }] })).items

@@ -123,6 +123,14 @@ test('the body is one JSON-RPC message of UTF-8 JSON, of bounded size and depth'
   for (const depth of [65, 5000, 200_000])
     t.deepEqual(await wrong(nested(depth)), [400, '2.0', null, -32600], String(depth))
   t.deepEqual(await wrong('['.repeat(1_000_000)), [400, '2.0', null, -32600])
+  const meta = (members: number): string => {
+    const [, ...rest] = Array.from({ length: members + 1 }, (_, i) => `"m${i}":{"x":1}`)
+    return good.replace('"params":{}', `"params":{"_meta":{${rest}}}`)
+  }
+  t.is((await alice.post(meta(900))).status, 200)
+  t.deepEqual(await wrong(meta(1100)), [400, '2.0', null, -32600], 'too many members')
+  const text = (call: string) => call.replace('{"todo":"x"}', '{"todo":"x","t\\u006fdo":"y"}')
+  t.deepEqual(await wrong(text(call.body)), [400, '2.0', null, -32600], 'a member twice')
   // Brackets in strings open nothing.
   const brackets = requestIn('2025', {
     method: 'tools/call',

@@ -49,6 +49,41 @@ test('pages by cursor give everything once, whatever comes in between', async (t
   }
 })
 
+test('a page reads so many events at most, and the pages end where the time asked for begins', async (t) => {
+  const { ledger, given, clock } = await begin(t)
+  await given(added('old', 'alice'))
+  for (let i = 0; i < 9; i++) await given(added(`b${i}`, 'bob'))
+  clock.pass(3_600_000)
+  await given(added('new', 'alice'))
+  for (let i = 0; i < 9; i++) await given(added(`c${i}`, 'bob'))
+  const pages = async (since?: string) => {
+    const found: string[][] = []
+    for (let cursor: string | null | undefined; cursor !== null && found.length < 99; ) {
+      const page = await activityOf(ledger, alice, { since, ...(cursor === undefined ? {} : { cursor }) }, 4)
+      found.push(page.entries.map(({ what }) => what.split('”')[0]!))
+      cursor = page.next_cursor
+    }
+    return found
+  }
+  const all = await pages()
+  t.deepEqual(all.flat().slice(0, 2), ['added “new', 'added “old'])
+  t.true(all.length > 4 && all.some((page) => page.length === 0))
+  t.deepEqual((await pages('30m')).flat(), ['added “new'])
+  t.true((await pages('30m')).length < all.length)
+})
+
+test('conversations of another app are not told, and those of the own one are', async (t) => {
+  const { todos, ledger, news } = await begin(t)
+  await todos.add(alice, [{ text: 'x' }])
+  await news()
+  const other = callerOf('alice', { via: { client: 'other' } })
+  const [own, others] = [await activityOf(ledger, alice, {}), await activityOf(ledger, other, {})]
+  t.is(own.entries[0]!.conversation, 'v1/abc')
+  t.is(others.entries[0]!.conversation, null)
+  t.true(own.entries[0]!.through.includes('v1/abc'))
+  t.false(JSON.stringify(others).includes('v1/abc'))
+})
+
 test('since: a duration, a day or a time; all else is refused', async (t) => {
   const { ledger, given, clock } = await begin(t)
   await given(added('old', 'alice'))

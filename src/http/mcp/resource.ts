@@ -9,6 +9,7 @@ import { SCOPE_NAMES } from '../../domain/scopes.ts'
 import { Refused } from '../../ledger/refused.ts'
 import { READ } from '../../service/todos.ts'
 import { type Call, requestOf } from './call.ts'
+import { MAX_PAGE_LENGTH } from './schemas.ts'
 import { bugTold, told } from './tool.ts'
 
 const MAX_ITEMS = 100
@@ -29,7 +30,7 @@ const scopeChallenge: ScopeChallengeHandler = ({ authInfo }) => {
 export function registerResource(server: McpServer, call: Call): void {
   server.registerResource('todos', 'daybook://todos', { ...CONFIG, scopeChallenge }, async ({ href }) => {
     try {
-      const found = await call.deps.services.todos.find(call.caller, { limit: MAX_ITEMS })
+      const found = await call.deps.services.todos.find(call.caller, { limit: MAX_ITEMS }, MAX_PAGE_LENGTH)
       return { contents: [{ uri: href, mimeType: CONFIG.mimeType, text: JSON.stringify(found) }] }
     } catch (error) {
       // What is thrown here goes out as it is.

@@ -62,13 +62,24 @@ class Service {
   async run(call: Call, request: Request, message: unknown): Promise<Answer> {
     if (this.#deps.stopping?.aborted)
       throw new Refused('book_unavailable', 'Daybook is being stopped. Try again shortly.')
-    this.#handler ??= loadMcp().then(({ createHandler }) => createHandler(this.#deps))
+    this.#handler ??= this.#load()
     const running = this.#handler.then((handler) => handler.answer(call, request, message)).then(whole)
     this.#running.add(running)
     try {
       return await running
     } finally {
       this.#running.delete(running)
+    }
+  }
+
+  /** What could not be loaded is loaded again at the next request. */
+  async #load(): Promise<Handler> {
+    try {
+      const { createHandler } = await loadMcp()
+      return createHandler(this.#deps)
+    } catch (error) {
+      this.#handler = undefined
+      throw error
     }
   }
 

@@ -47,6 +47,12 @@ export const priority = z
 export const bound = z.string().refine(isDue, {
   error: 'must be a date (2026-12-01) or a date and time with offset; leave it out if there is none.',
 })
+/**
+ * How long the to-dos of a page may be as JSON. An answer holds that text twice, once as a JSON string, so it may be
+ * three times as long; ChatGPT takes at most 100,000 characters.
+ */
+export const MAX_PAGE_LENGTH = 30_000
+
 export const limit = z.int().min(1).max(100)
 export const cursor = z.string().describe('next_cursor of the page before')
 

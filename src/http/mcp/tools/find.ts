@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { isDate } from '../../../domain/due.ts'
 import { READ } from '../../../service/todos.ts'
-import { args, bound, cursor, item, limit } from '../schemas.ts'
+import { args, bound, cursor, item, limit, MAX_PAGE_LENGTH } from '../schemas.ts'
 import { READS, tool } from '../tool.ts'
 
 export const findTodos = tool({
@@ -22,7 +22,7 @@ export const findTodos = tool({
   output: z.strictObject({ items: z.array(item), next_cursor: z.string().nullable(), total: z.int().min(0) }),
   hints: READS,
   async run({ deps, caller }, query) {
-    const { items, next_cursor, total } = await deps.services.todos.find(caller, query)
+    const { items, next_cursor, total } = await deps.services.todos.find(caller, query, MAX_PAGE_LENGTH)
     return { items: [...items], next_cursor, total }
   },
 })
