@@ -244,7 +244,7 @@ test('what it says when it starts: where everything is, and what is missing next
   const open = { HOST: '0.0.0.0', PUBLIC_URL: 'https://todo.example.org', OPENAI_VERIFICATION_TOKEN: 'x' }
   const settled = await newHome(t, open)
   const quiet = await serve(t, { ...settled, env: { ...settled.env, LOG_LEVEL: 'silent' } })
-  t.false(quiet.said.stderr.includes('Next'))
+  t.regex(quiet.said.stderr, /\nNext\n *Connect an assistant: give it https:\/\/todo\.example\.org\/mcp \(.*\)\n\n?$/)
   t.is(quiet.said.stdout, '')
   t.is(await quiet.stop(), 0)
 })
