@@ -43,7 +43,7 @@ type Place = {
   readonly isShared?: true
   /** What it does may take its time: a search may have to read the whole book. */
   readonly isLong?: true
-  /** Its routes call `readBody` once the caller is authenticated; nothing of a body is read before. */
+  /** Its routes call `readBody` or `readJson` once the caller is authenticated; nothing of a body is read before. */
   readonly readsOwnBody?: true
 }
 
@@ -62,7 +62,7 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
 
 const sitemap = (deps: Deps): readonly Place[] => [
   { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
-  { router: itemRoutes(deps), surface: 'api', isShared: true },
+  { router: itemRoutes(deps), surface: 'api', isShared: true, readsOwnBody: true },
   { router: mcpRoutes(deps), surface: 'mcp', isShared: true, readsOwnBody: true },
   { router: healthRoutes(deps), surface: 'api' },
   { router: pluginRoutes(deps), surface: 'api', isShared: true },

@@ -5,7 +5,7 @@ import { Refused } from '../ledger/refused.ts'
 import type { ListCaller } from '../service/authentication.ts'
 import { sentence } from '../service/refusals.ts'
 import { etagOf, type Item, type Outcome, type Place, READ, type Safely, type Todos, WRITE } from '../service/todos.ts'
-import { JSON_TYPE, MERGE_PATCH_TYPE } from './body.ts'
+import { JSON_TYPE, MAX_BATCH_BYTES, MERGE_PATCH_TYPE, readJson } from './body.ts'
 import { requireListCaller } from './callers.ts'
 import { type Body, changeOf, draftOf, idsOf, keyOf, optionalText, queryOf, requiredText } from './members.ts'
 import { jsonObject, onlyMembers } from './parse.ts'
@@ -13,6 +13,8 @@ import type { Deps } from './settings.ts'
 
 const PATH = '/todos/:username/items'
 const BATCH_PATH = '/todos/:username/batch'
+/** A text and notes of 10,000 code points, each written as two `\uXXXX` (240 kB), and 60 kB for the rest. */
+const MAX_ITEM_BYTES = 300 * 1024
 const ITEM_MEMBERS = ['todo', 'due', 'priority', 'notes']
 /** A merge patch (RFC 7396), by its own name or as JSON. */
 const PATCH_TYPES = [JSON_TYPE, MERGE_PATCH_TYPE]
@@ -32,6 +34,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
+    await readJson(ctx, MAX_ITEM_BYTES)
     const body = onlyMembers(jsonObject(ctx), [...ITEM_MEMBERS, 'username'])
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
@@ -42,6 +45,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(BATCH_PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
+    await readJson(ctx, MAX_BATCH_BYTES)
     const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
     if (ctx.get('if-match') !== '') throw new Refused('batch_invalid', 'If-Match is for one to-do, not for a batch.')
     const { action } = body
@@ -64,6 +68,7 @@ export function itemRoutes(deps: Deps): Router {
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
+    await readJson(ctx, MAX_ITEM_BYTES)
     const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done', 'username'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
@@ -80,6 +85,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(`${PATH}/:id/move`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
+    await readJson(ctx, MAX_ITEM_BYTES)
     const body = onlyMembers(jsonObject(ctx), ['before', 'after', 'position', 'username'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), safely))

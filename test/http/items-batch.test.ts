@@ -74,6 +74,26 @@ test('what fails for one does not hold up the others; who is named twice is met 
   t.deepEqual(await news(), ['TodoChanged'])
 })
 
+test('the largest to-dos that are allowed fit, alone and 25 at once; nothing is read of a stranger', async (t) => {
+  const { ask, find, token, world } = await begin(t, { maxListSize: 1e8, maxListsSize: 1e9 })
+  const largest = { todo: '\u{1f600}'.repeat(10_000), notes: '\u{1f600}'.repeat(10_000) }
+  const escaped = JSON.stringify(largest).replace(/[^\x20-\x7e]/gu, (pair) => {
+    return [...pair.split('')].map((unit) => `\\u${unit.charCodeAt(0).toString(16)}`).join('')
+  })
+  const post = (path: string, body: string, bearer = token) => {
+    const headers = { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }
+    return send(world.url, path, { method: 'POST', headers, body })
+  }
+  t.true(escaped.length > 240_000)
+  t.is((await post(ITEMS, escaped)).status, 201)
+  t.is((await ask('POST', BATCH, { action: 'add', items: Array(25).fill(largest) })).status, 200)
+  t.is((await find()).length, 2, 'a page ends after 90,000 characters')
+  t.is((await ask('GET', `${ITEMS}?limit=1`)).json.total, 26)
+  t.is((await post(ITEMS, JSON.stringify({ todo: 'x'.repeat(310_000) }))).status, 413)
+  for (const path of [ITEMS, BATCH])
+    for (const body of ['{', 'x'.repeat(2_100_000)]) t.is((await post(path, body, 'x')).status, 401, path)
+})
+
 test('a batch of none, of 26, of the wrong kind: 400, and nothing is done', async (t) => {
   const { ask, add, find, refused, token, world } = await begin(t)
   const [item] = await add('kept')

@@ -2,16 +2,13 @@
 import Router from '@koa/router'
 import type { Context } from 'koa'
 import { Refused } from '../../ledger/refused.ts'
-import { readBody } from '../body.ts'
+import { MAX_BATCH_BYTES, readBody } from '../body.ts'
 import { bearerToken, requireOwnOrigin } from '../callers.ts'
 import { provenance } from '../origin.ts'
 import type { Deps } from '../settings.ts'
 import type { Call } from './call.ts'
 import type { Handler } from './handler.ts'
 import { answerWrong, messageOf } from './message.ts'
-
-/** 25 texts of 10,000 characters, each written as `\uXXXX` (1.5 MB), and 0.5 MB for notes. */
-const MAX_BODY_BYTES = 2 * 1024 * 1024
 
 const FOREIGN =
   'MCP is served to requests whose Host is the one of PUBLIC_URL, localhost or an address, and whose Origin, if any, is in CORS_ORIGINS. A proxy in front has to pass Host on.'
@@ -31,7 +28,7 @@ export function mcpRoutes(deps: Deps): Router {
     const { authentication } = deps.services
     const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'mcp')
     const call: Call = { deps, caller: authentication.listCaller(caller) }
-    const read = messageOf(await readBody(ctx, { limit: MAX_BODY_BYTES }))
+    const read = messageOf(await readBody(ctx, { limit: MAX_BATCH_BYTES }))
     if ('wrong' in read) return answerWrong(ctx, read.wrong)
     answer(ctx, deps, await service.run(call, requestFor(ctx, deps), read.message))
   })
