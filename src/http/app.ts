@@ -284,7 +284,6 @@ function crossOrigin({ settings }: Deps, placeOf: PlaceOf): Middleware {
       'Retry-After',
       'RateLimit',
       'RateLimit-Policy',
-      'Mcp-Session-Id',
       'Mcp-Protocol-Version',
     ],
     maxAge: 600,

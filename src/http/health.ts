@@ -58,7 +58,7 @@ function bookMetrics({ ledger, services: { limits } }: Deps): Registry {
     })
   }
   gauge('writable', 'Whether the book can be written', () => Number(ledger.status.writable))
-  gauge('open_todos_bytes', 'Memory that all to-dos take, about (MAX_LISTS_SIZE)', () =>
+  gauge('todos_bytes', 'Memory that all to-dos take, about (MAX_LISTS_SIZE)', () =>
     ledger.peek(({ todos }) => todos.totalSize),
   )
   gauge('head_seq', 'The last event on disk', () => ledger.head.seq)
