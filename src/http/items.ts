@@ -34,8 +34,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    await readJson(ctx, MAX_ITEM_BYTES)
-    const body = onlyMembers(jsonObject(ctx), [...ITEM_MEMBERS, 'username'])
+    const body = await bodyOf(ctx, [...ITEM_MEMBERS, 'username'])
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
     ctx.set('Location', `${deps.settings.publicUrl}${ctx.path}/${items[0]!.id}`)
@@ -45,8 +44,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(BATCH_PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    await readJson(ctx, MAX_BATCH_BYTES)
-    const body = onlyMembers(jsonObject(ctx), ['action', 'ids', 'items', 'username'])
+    const body = await bodyOf(ctx, ['action', 'ids', 'items', 'username'], { limit: MAX_BATCH_BYTES })
     if (ctx.get('if-match') !== '') throw new Refused('batch_invalid', 'If-Match is for one to-do, not for a batch.')
     const { action } = body
     if (typeof action !== 'string' || !Object.hasOwn(actions, action))
@@ -68,8 +66,7 @@ export function itemRoutes(deps: Deps): Router {
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    await readJson(ctx, MAX_ITEM_BYTES)
-    const body = onlyMembers(jsonObject(ctx, PATCH_TYPES), [...ITEM_MEMBERS, 'done', 'username'])
+    const body = await bodyOf(ctx, [...ITEM_MEMBERS, 'done', 'username'], { types: PATCH_TYPES })
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
   })
@@ -85,13 +82,18 @@ export function itemRoutes(deps: Deps): Router {
   router.post(`${PATH}/:id/move`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    await readJson(ctx, MAX_ITEM_BYTES)
-    const body = onlyMembers(jsonObject(ctx), ['before', 'after', 'position', 'username'])
+    const body = await bodyOf(ctx, ['before', 'after', 'position', 'username'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), safely))
   })
 
   return router
+}
+
+/** The body, once its sender is known. @param limit bytes */
+async function bodyOf(ctx: Context, members: string[], { types = [JSON_TYPE], limit = MAX_ITEM_BYTES } = {}) {
+  await readJson(ctx, limit)
+  return onlyMembers(jsonObject(ctx, types), members)
 }
 
 function answerItem(ctx: Context, item: Item): void {

@@ -144,6 +144,8 @@ const kills: Fault = {
     onGoingBook(rounds, async (directory, told, i) => {
       const ms = Math.floor(random() * 900)
       const scribe = startScribe(directory, told, { ms: 5000 })
+      // Every other round, in the midst of its writes, however slow the machine is.
+      if (i % 2 === 1) await scribe.begun
       await wait(ms)
       kill(scribe)
       await scribe.ended
