@@ -18,7 +18,7 @@ const [MAX_CONSENTS, MAX_CONSENTS_OF_USER] = [10, 20]
 /** `approved`: until when they need not be asked again, since they let the app in; 0 where they are asked. */
 type User = { name: string; active: boolean; changes: number; list: List; approved: number; saidYesTo?: string }
 type Session = { id: string; user: User; until: number; ended: boolean }
-/** `said`: the answer, once there is one; `code`: what a yes gave last. */
+/** `said`: the user's answer, once there is one. `code`: the last code that an approval gave. */
 type Consent = { id: string; session: Session; until: number; ended: boolean; said?: boolean; code?: Code }
 type Family = { user: User; code: string; until: number; ended: boolean }
 /** `first`: the first code that the same yes gave. */
@@ -258,7 +258,7 @@ export class Model {
     return !consent.ended && this.now < consent.until
   }
 
-  /** Not answered, or with a yes whose code nobody has used. */
+  /** Not answered, or allowed with a code that nobody has used. */
   couldAllow(consent: Consent): boolean {
     if (!this.isOpen(consent) || consent.said === false) return false
     const { said, code } = consent

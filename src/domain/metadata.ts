@@ -21,7 +21,7 @@ export const MAX_REDIRECTS_LENGTH = 4096
 
 const wrong = (detail: string, reason: Reason = 'client_metadata_invalid'): Wrong => ({ reason, detail })
 
-/** Registration metadata (RFC 7591 §2). What is unknown is ignored. */
+/** Registration metadata (RFC 7591 §2). Unknown members are ignored. */
 export function readRegistration(given: Metadata): Description | Wrong {
   const asked = given.token_endpoint_auth_method ?? 'client_secret_basic' // RFC 7591 §2: the default.
   const authMethod = AUTH_METHODS.find((method) => method === asked)

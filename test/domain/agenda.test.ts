@@ -142,7 +142,7 @@ test('a page ends where the next one begins; the last one says that there is non
   t.is(ids(find(history, { after: { key: Number.MAX_SAFE_INTEGER, rank: 0, id: '' } })), '')
 })
 
-test('a page takes about so many characters, and one to-do at least', (t) => {
+test('a page is bounded in characters, and holds at least one to-do', (t) => {
   const history = week()
   const [a, b] = find(history).items.map((item) => JSON.stringify(item).length + 1) as [number, number]
   for (const [maxCharacters, first] of [

@@ -122,7 +122,7 @@ test('of 25 with one bad, none is added', (t) => {
     }
 })
 
-test('87. a list holds so many open to-dos and no more; each list for itself; done and deleted ones do not count', (t) => {
+test('87. a list has at most MAX_OPEN_TODOS open to-dos; each list is counted alone; done and deleted ones do not count', (t) => {
   const history = start('a', 'b')
   const two: ListLimits = { ...AMPLE, open: 2 }
   t.deepEqual(add(history, [draft('c')], two), { facts: [], refusal: 'list_full' })
@@ -203,7 +203,7 @@ test('a change sets what it names, and leaves the rest; null takes away', (t) =>
   t.deepEqual(getItem(history.state, 'alice', 'a'), item('a', { todo: 'new', updated_at: LATER }))
 })
 
-test('where nothing differs there is no event, and the to-do is as it was', (t) => {
+test('a change to the same values records no event and leaves the to-do as it was', (t) => {
   const history = start('a')
   history.when(edit(history, 'a', { notes: 'n', due: '2026-12-01', priority: 4, done: true }))
   const now = getItem(history.state, 'alice', 'a')!
@@ -277,7 +277,7 @@ test('87. a change may take the room that there is, and a full list may always s
     t.is(history.when(edit(history, 'a', change, none)).refusal, undefined, JSON.stringify(change))
 })
 
-test('completing and reopening several: those that are so already stay, what is unknown is told', (t) => {
+test('completing and reopening several: those already in that state stay, unknown ids are reported', (t) => {
   const history = start('a', 'b', 'c')
   t.deepEqual(history.when(complete(history, ['b', 'none', 'b', 'his', 'a'])), {
     facts: [
