@@ -2,6 +2,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Told } from './_oracle.ts'
 
 const SCRIBE = join(import.meta.dirname, '_scribe.ts')
@@ -12,6 +13,8 @@ export type Running = {
   readonly child: ChildProcess
   /** Its first write has been acknowledged, or it has ended. */
   readonly begun: Promise<void>
+  /** What it has said so far fits, or it has ended. */
+  readonly said: (fits: (stdout: string) => boolean) => Promise<void>
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
@@ -40,20 +43,22 @@ export function startScribe(
   }
   const child = spawn(command, args, { detached: true, env: { ...env, NODE_COMPILE_CACHE: CACHE } })
   let [stdout, stderr] = ['', '']
-  const begun = Promise.withResolvers<void>()
+  let hasEnded = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text
-    if (/^\+ /m.test(text)) begun.resolve()
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
   const ended = once(child, 'close').then(([code]) => {
-    begun.resolve()
+    hasEnded = true
     told.add(stdout)
     return { code: code as number | null, stdout, stderr }
   })
-  return { child, begun: begun.promise, ended }
+  async function said(fits: (stdout: string) => boolean): Promise<void> {
+    while (!hasEnded && !fits(stdout)) await wait(10)
+  }
+  return { child, begun: said((stdout) => stdout.includes('\n+ ')), said, ended }
 }
 
 /** Ends a scribe and whatever runs it. */

@@ -1,6 +1,6 @@
 /** The long run of every fault. `SEED=n` repeats one, `ONLY=word` plays some of them. Ends with a table. */
 import { styleText } from 'node:util'
-import { faults, type Outcome } from './_faults.ts'
+import { faults, type Outcome, play } from './_faults.ts'
 import { has, randomFrom } from './_run.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -10,7 +10,8 @@ process.stdout.write(`seed ${seed}\n`)
 
 const rows: string[][] = []
 let isWhole = true
-for (const { name, needs, rounds, play } of faults.filter((fault) => fault.name.includes(only))) {
+for (const fault of faults.filter(({ name }) => name.includes(only))) {
+  const { name, needs, rounds } = fault
   const missing = needs.filter((tool) => !has(tool))
   if (missing.length > 0) {
     rows.push([name, 'NOT RUN', `needs ${missing.join(', ')}`, '', '', '', ''])
@@ -18,7 +19,7 @@ for (const { name, needs, rounds, play } of faults.filter((fault) => fault.name.
   }
   process.stderr.write(`${name} …\n`)
   const began = performance.now()
-  const outcome = await play(Math.ceil(rounds.long * share), randomFrom(seed))
+  const outcome = await play(fault, Math.ceil(rounds.long * share), randomFrom(seed))
   rows.push([name, ...cellsOf(outcome), `${Math.round((performance.now() - began) / 1000)} s`])
   for (const told of [...outcome.wrong, ...outcome.falseRefusals].slice(0, 5))
     process.stdout.write(`  ${name}: ${told}\n`)
