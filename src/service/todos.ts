@@ -11,7 +11,7 @@ import {
   STATES,
 } from '../domain/agenda.ts'
 import { deleteTodoAt, deleteTodos, undeleteTodos } from '../domain/deletions.ts'
-import type { State } from '../domain/domain.ts'
+import type { Event, State } from '../domain/domain.ts'
 import { isDate, isDue } from '../domain/due.ts'
 import {
   type Added,
@@ -250,14 +250,13 @@ export class Todos {
   }
 
   /**
-   * Takes a decision, once for each key, and counts what it records against the limit: in the same turn, since before
-   * it nobody knows how much that is.
+   * Takes a decision, once for each key. What it records is counted against the limit before it is recorded.
    * @param begins whether a list that is not there yet begins with this write
    */
   async #write<T>(caller: ListCaller, write: Write, begins: boolean, decide: Decide<T>): Promise<T> {
     const { operation, input, key } = write
     if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) throw new Refused('idempotency_key_malformed')
-    return this.#ledger.transact(caller, (state, now) => {
+    const decideWrite = (state: State, now: number): Decision<Event, T> => {
       let owner = ownerId(state, caller.owner)
       const begin = () => {
         owner = newId(now)
@@ -272,10 +271,11 @@ export class Todos {
         size: this.#most.size,
         sizeOfAll: this.#most.sizeOfAll,
       })
-      const decision = key === undefined ? run() : decideOnce(state, once(key), run, now)
-      this.#limits.take(caller.meter, 'write', caller.budget, costOf(decision.facts))
-      return decision
-    })
+      return key === undefined ? run() : decideOnce(state, once(key), run, now)
+    }
+    return this.#ledger.transact(caller, decideWrite, (facts) =>
+      this.#limits.take(caller.meter, 'write', caller.budget, costOf(facts)),
+    )
   }
 }
 
