@@ -1,48 +1,31 @@
 /** `daybook client …`: the programs that may ask for a grant, and where they may be answered. */
 import { type Command, Option } from 'commander'
-import {
-  allowRedirect,
-  CHATGPT,
-  type Client,
-  clientSecretName,
-  findClient,
-  GRANT_TYPES,
-  isPublic,
-  registerClient,
-  removeClient,
-  rotateSecret,
-  settleChatGpt,
-  type Waiting,
-  withdrawRedirect,
-} from '../domain/clients.ts'
-import type { State } from '../domain/domain.ts'
+import { type Client, GRANT_TYPES, isPublic } from '../domain/clients.ts'
 import { COMMAND } from '../http/assets.ts'
-import { newId } from '../ledger/ids.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
-import { vouchingFor } from '../service/apps.ts'
+import { type App, type Apps, vouchingFor } from '../service/apps.ts'
 import { daybook } from '../service/caller.ts'
-import { digest, newSecret } from '../service/secrets.ts'
-import { type Act, bySince, type Input, InputError, type Row, type Tools, textOf, textsOf } from './act.ts'
+import { operatorServices } from '../service/services.ts'
+import { type Act, InputError, type Row, type Tools, textOf, textsOf } from './act.ts'
 import { type Config, UsageError } from './config.ts'
 
+const appsOf = (ledger: Ledger): Apps => operatorServices(ledger).apps
+
 export const acts: { readonly [name: string]: Act } = {
-  async *'client list'(ledger) {
-    const clients = await ledger.read((state) =>
-      [...state.clients.entries()].map(([, client]) => summary(client, waitingOf(state, client))).sort(bySince),
-    )
-    for (const row of clients) yield { row }
+  async *'client list'(ledger, _input, by) {
+    for (const app of await appsOf(ledger).list(by)) yield { row: rowOf(app) }
   },
 
-  async *'client show'(ledger, input) {
-    const client = await clientOf(ledger, input)
-    const { secret, where } = secretOf(ledger, client)
-    const waiting = await ledger.read((state) => waitingOf(state, client))
-    yield { row: { ...summary(client, waiting), secret } }
-    if (where !== undefined) yield { say: where }
-    for (const { uri, askedAt, trace } of waiting) {
+  async *'client show'(ledger, input, by) {
+    const apps = appsOf(ledger)
+    const app = await apps.show(by, textOf(input, 'id'))
+    const secret = apps.secretOf(app)
+    yield { row: { ...rowOf(app), secret: secret ?? null } }
+    if (secret === undefined) yield { say: whereSecretIs(app.client) }
+    for (const { uri, askedAt, trace } of app.waiting) {
       const from = trace?.open?.ip === undefined ? '' : ` from ${trace.open.ip}`
-      const allow = `${COMMAND} client allow ${client.id} '${uri}'`
+      const allow = `${COMMAND} client allow ${app.client.id} '${uri}'`
       yield {
         say: `Asked for at ${askedAt}${from}. Anybody can ask: allow it if ChatGPT shows you just this:\n  ${allow}`,
       }
@@ -55,54 +38,47 @@ export const acts: { readonly [name: string]: Act } = {
     const grantTypes = GRANT_TYPES.filter((type) => asked.includes(type))
     if (grantTypes.length === 0 || asked.length !== grantTypes.length)
       throw new InputError(`grantTypes may be any of: ${GRANT_TYPES.join(', ')}`)
-    const client = newId(ledger.now()).toLowerCase()
-    const secret = input.isPublic === true ? null : newSecret('dbs')
-    const entry = { client, name, secret: secret === null ? null : digest(secret) }
-    await ledger.transact(by, (state) => registerClient(state, { ...entry, redirects, grantTypes }))
-    yield { row: secret === null ? { client_id: client } : { client_id: client, secret } }
-    if (secret === null) {
-      yield { say: 'A public client has no secret: it proves itself with PKCE, and people are asked each time.' }
-      return
+    const added = { name, redirects, grantTypes, isPublic: input.isPublic === true }
+    const { clientId, secret } = await appsOf(ledger).add(by, added)
+    yield { row: secret === undefined ? { client_id: clientId } : { client_id: clientId, secret } }
+    yield {
+      say:
+        secret === undefined
+          ? 'A public client has no secret: it proves itself with PKCE, and people are asked each time.'
+          : 'The secret is shown this once; Daybook keeps only its digest.',
     }
-    yield { say: 'The secret is shown this once; Daybook keeps only its digest.' }
   },
 
   async *'client allow'(ledger, input, by) {
-    const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
-    await ledger.transact(by, (state) => allowRedirect(state, { client, uri }))
-    yield { say: `${textOf(input, 'id')} may be answered at ${uri}.` }
+    const [id, uri] = [textOf(input, 'id'), textOf(input, 'uri')]
+    await appsOf(ledger).allowCallback(by, id, uri)
+    yield { say: `${id} may be answered at ${uri}.` }
   },
 
   async *'client disallow'(ledger, input, by) {
-    const [client, uri] = [(await clientOf(ledger, input)).id, textOf(input, 'uri')]
-    const was = await ledger.transact(by, (state) => withdrawRedirect(state, { client, uri }))
+    const [id, uri] = [textOf(input, 'id'), textOf(input, 'uri')]
+    const was = await appsOf(ledger).withdrawCallback(by, id, uri)
     yield {
       say:
         was === 'waiting'
           ? `${uri} does not wait any more. Whoever asks for it again puts it back on the list.`
-          : `${textOf(input, 'id')} may not be answered at ${uri}. Connections that it has stay: token list USER shows them.`,
+          : `${id} may not be answered at ${uri}. Connections that it has stay: token list USER shows them.`,
     }
   },
 
   async *'client remove'(ledger, input, by) {
-    const { name } = await ledger.transact(by, (state) => removeClient(state, textOf(input, 'id')))
+    const { name } = await appsOf(ledger).remove(by, textOf(input, 'id'))
     yield { say: `${name} is removed: its codes and tokens have ended, and nobody can be asked in its name.` }
   },
 
   async *'client rotate-secret'(ledger, input, by) {
-    const [{ id: client }, secret] = [await clientOf(ledger, input), newSecret('dbs')]
-    const rotated = await ledger.transact(by, (state) =>
-      rotateSecret(state, { client, secret, digest: digest(secret) }),
-    )
-    yield { row: { client_id: rotated.clientId, secret } }
+    const { clientId, secret } = await appsOf(ledger).rotateSecret(by, textOf(input, 'id'))
+    yield { row: { client_id: clientId, secret } }
     yield { say: 'The old secret no longer works. Put the new one into the app.' }
   },
 }
 
-const waitingOf = ({ waiting }: State, { id }: Client): Waiting[] =>
-  waiting.by('client', id).sort((a, b) => (a.askedAt < b.askedAt ? -1 : 1))
-
-function summary(client: Client, waiting: readonly Waiting[]): Row {
+function rowOf({ client, waiting }: App): Row {
   const { id, clientId, name, redirects, grantTypes, registration, createdAt, usedAt, expiresAt } = client
   const vouching = vouchingFor(client)
   return {
@@ -121,36 +97,26 @@ function summary(client: Client, waiting: readonly Waiting[]): Row {
   }
 }
 
-/** The client that `id` names. @throws {Refused} `client_unknown` */
-async function clientOf(ledger: Ledger, input: Input): Promise<Client> {
-  const found = await ledger.read((state) => findClient(state, textOf(input, 'id')))
-  if (found === undefined) throw new Refused('client_unknown', 'There is no client of that name.')
-  return found
-}
-
-/** The secret, where it is kept, or else where to look for it. */
-function secretOf(ledger: Ledger, client: Client): { secret: string | null; where?: string } {
-  if (client.secretFrom === 'settings') return { secret: null, where: 'The secret is the one in OPENAI_CLIENT_SECRET.' }
-  if (isPublic(client)) return { secret: null, where: 'A public client has no secret: it proves itself with PKCE.' }
-  const secret = ledger.secret(clientSecretName(client.id)) ?? null
-  return secret === null
-    ? { secret, where: 'The secret was shown when it was made; rotate-secret makes a new one.' }
-    : { secret }
+/** Where to look for a secret that Daybook does not keep in plain text. */
+function whereSecretIs(client: Client): string {
+  if (client.secretFrom === 'settings') return 'The secret is the one in OPENAI_CLIENT_SECRET.'
+  if (isPublic(client)) return 'A public client has no secret: it proves itself with PKCE.'
+  return 'The secret was shown when it was made; rotate-secret makes a new one.'
 }
 
 /** The ChatGPT client as the settings say; made up where they say nothing. */
-export async function settleClient(ledger: Ledger, config: Config, { onlyIfMissing = false } = {}): Promise<void> {
-  const secret = newSecret('dbs')
-  const made = { clientId: `chatgpt-${newSecret('dbw').slice(4, 12)}`, secret, digest: digest(secret) }
+export async function settleClient(
+  ledger: Ledger,
+  config: Config,
+  options?: { onlyIfMissing: boolean },
+): Promise<void> {
   const given = {
     clientId: config.OPENAI_CLIENT_ID,
-    secret: config.OPENAI_CLIENT_SECRET === undefined ? undefined : digest(config.OPENAI_CLIENT_SECRET),
+    secret: config.OPENAI_CLIENT_SECRET,
     redirects: config.OPENAI_REDIRECT_URIS,
   }
-  const isThere = await ledger.read((state) => state.clients.get(CHATGPT) !== undefined)
-  if (onlyIfMissing && isThere) return
   try {
-    await ledger.transact(daybook, (state) => settleChatGpt(state, { ...given, made }))
+    await appsOf(ledger).settleChatGpt(daybook, given, options)
   } catch (error) {
     if (!(error instanceof Refused) || error.reason !== 'client_id_taken') throw error
     throw new UsageError(`OPENAI_CLIENT_ID: another client is called ${config.OPENAI_CLIENT_ID} already`)

@@ -1,29 +1,18 @@
 /** `daybook token …`: what apps may do for people at the moment, and ending it. */
 import type { Command } from 'commander'
-import { accessOf, endAccess } from '../domain/access.ts'
-import { findUser, usernameOf } from '../domain/users.ts'
-import { Refused } from '../ledger/refused.ts'
+import { operatorServices } from '../service/services.ts'
 import { type Act, type Tools, textOf } from './act.ts'
 
 export const acts: { readonly [name: string]: Act } = {
-  async *'token list'(ledger, input) {
-    const username = textOf(input, 'username')
-    const entries = await ledger.read((state, now) => {
-      const user = findUser(state, username)
-      if (user === undefined) throw new Refused('user_unknown')
-      return accessOf(state, user.id, now)
-    })
+  async *'token list'(ledger, input, by) {
+    const entries = await operatorServices(ledger).connections.listFor(by, textOf(input, 'username'))
     for (const { id, app, kind, scope, since, until } of entries)
       yield { row: { id, app, kind, scope, since, until: new Date(until).toISOString() } }
   },
 
   async *'token revoke'(ledger, input, by) {
     const id = textOf(input, 'id').toUpperCase()
-    const { kind, user, client } = await ledger.transact(by, (state) => endAccess(state, id))
-    const [app, username] = await ledger.read((state) => [
-      state.clients.get(client)?.name ?? client,
-      usernameOf(state, user),
-    ])
+    const { kind, app, username } = await operatorServices(ledger).connections.end(by, id)
     yield {
       say:
         kind === 'connection'

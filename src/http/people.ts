@@ -1,12 +1,10 @@
 /** Pages for people: home, sign in, sign up, sign out. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
-import type { State } from '../domain/domain.ts'
-import { itemOf, openInOrder } from '../domain/todos.ts'
-import { usernameOf } from '../domain/users.ts'
 import { Refused } from '../ledger/refused.ts'
-import { sessionCaller } from '../service/caller.ts'
+import { visitorCaller } from '../service/authentication.ts'
 import { isForUsers } from '../service/policy.ts'
+import type { Texts } from '../service/todos.ts'
 import { asset } from './assets.ts'
 import { type Places, submit } from './forms.ts'
 import { destination } from './oauth/authorize.ts'
@@ -31,15 +29,17 @@ import type { Deps } from './settings.ts'
 /** How many to-dos the first page shows at once, and about how many characters of them. */
 const [ON_A_PAGE, CHARACTERS_ON_A_PAGE] = [100, 50_000]
 
-function todosOnPage(state: State, user: string, from: number): string[] {
-  const texts: string[] = []
+/** The to-dos of a page. @param asked the index of its first one; where there is none, the page is the first */
+function pageOf(open: Texts, asked: number) {
+  const from = asked < open.count ? asked : 0
+  const todos: string[] = []
   let characters = 0
-  for (const row of openInOrder(state, user).slice(from)) {
-    const text = itemOf(row).todo
+  for (const text of open.from(from)) {
     characters += text.length
-    if (texts.push(text) === ON_A_PAGE || characters > CHARACTERS_ON_A_PAGE) break
+    if (todos.push(text) === ON_A_PAGE || characters > CHARACTERS_ON_A_PAGE) break
   }
-  return texts
+  const next = from + todos.length < open.count ? from + todos.length : undefined
+  return { todos, from, count: open.count, next }
 }
 
 export function peopleRoutes(deps: Deps): Router {
@@ -68,17 +68,12 @@ function addHome(router: Router, deps: Deps): void {
 }
 
 async function showHome(ctx: Context, deps: Deps, visitor: SignedIn): Promise<void> {
-  const { ledger, settings } = deps
-  const { user, session } = visitor
+  const { services, settings } = deps
   const asked = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
-  const signOutToken = tokenFor(ctx, deps, 'logout', session)
-  const home = await ledger.ask(sessionCaller(provenance(ctx), visitor), (state) => {
-    const count = state.todos.countBy('open', user.id)
-    const from = asked < count ? asked : 0
-    const todos = todosOnPage(state, user.id, from)
-    const next = from + todos.length < count ? from + todos.length : undefined
-    return { username: usernameOf(state, user.id), todos, from, count, next }
-  })
+  const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
+  const caller = visitorCaller(provenance(ctx), visitor)
+  const username = (await services.accounts.profile(caller)).nickname
+  const home = { username, ...(await services.todos.texts(caller, (open) => pageOf(open, asked))) }
   const page = isForUsers(settings.authMode) ? signedInHomePage : operatorHomePage
   return sendPage(ctx, page({ ...settings, ...home, signOutToken }))
 }

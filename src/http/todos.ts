@@ -19,7 +19,7 @@ export function todoRoutes(deps: Deps): Router {
     const from = fromIndex(ctx)
     ctx.set('Cache-Control', 'no-store')
     ctx.type = 'application/json'
-    ctx.body = await todos.texts(caller, from, (texts) => page(texts, from))
+    ctx.body = await todos.texts(caller, (open) => page(open.from(from), from))
   })
 
   router.post(PATH, async (ctx) => {

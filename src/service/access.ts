@@ -1,5 +1,4 @@
-/** Access: what an app gets for a code or a refresh token, what its tokens are good for, and how access ends. */
-import { type AccessEntry, accessOf, type Ended, endAccess } from '../domain/access.ts'
+/** Access: what an app gets for a code or a refresh token, what its tokens are good for, and how it gives them back. */
 import { type Introspected, introspect, type Shown, userToRefresh } from '../domain/bearers.ts'
 import { type Client, clientByClientId, type GrantType, isPublic } from '../domain/clients.ts'
 import { type Given, redeemCode, refreshTokens, revokeToken } from '../domain/grants.ts'
@@ -139,20 +138,6 @@ export class Access {
     if (isPublic(by.client)) throw new Refused('client_unauthenticated')
     const asked = { token: this.#shown(token), client: by.client.id }
     return this.#ledger.ask(by, (state, now) => introspect(state, asked, now))
-  }
-
-  /** What apps may do for a user, the oldest first. @param user by id */
-  async list(caller: Caller, user: string): Promise<AccessEntry[]> {
-    return this.#ledger.ask(caller, (state, now) => accessOf(state, user, now))
-  }
-
-  /**
-   * Ends a connection or an approval.
-   * @param ofUser whose it has to be, by id; for an operator, who may end anybody's, `undefined`
-   * @throws {Refused} `grant_unknown`
-   */
-  async end(caller: Caller, id: string, ofUser?: string): Promise<Ended> {
-    return this.#ledger.transact(caller, (state) => endAccess(state, id, ofUser))
   }
 
   #shown(token: string): Shown {

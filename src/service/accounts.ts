@@ -1,14 +1,16 @@
 /** Accounts as people use them: sign up, sign in, sign out, and who is signed in. */
 import { sessionUser, signIn, signOut } from '../domain/sessions.ts'
 import type { Reason } from '../domain/shape.ts'
-import { findUser, isEmail, isUsername, passwordName } from '../domain/users.ts'
+import { findUser, isEmail, isUsername, passwordName, usernameOf } from '../domain/users.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
+import { type ListCaller, requireScope } from './authentication.ts'
 import { addressOf, anonymous, type Caller, type Provenance, type SignedIn, sessionCaller } from './caller.ts'
 import { keyOfName, type Limits } from './limits.ts'
 import { isCommonPassword, isPassword, isTooLong, verifyPassword } from './passwords.ts'
 import { isForUsers, type Policy } from './policy.ts'
 import { digest, newSecret } from './secrets.ts'
+import { READ } from './todos.ts'
 import type { Users } from './users.ts'
 
 /** Everything that is wrong with a sign-up, at once, so that nobody has to send the form again for each. */
@@ -34,6 +36,8 @@ export type SignIn = Pick<SignUp, 'password' | 'before'> & {
   /** A username or an e-mail address. */
   readonly identifier: string
 }
+
+export type Profile = { readonly id: string; readonly nickname: string }
 
 export class Accounts {
   readonly #ledger: Ledger
@@ -101,6 +105,20 @@ export class Accounts {
     }
     const passwordChanges = user?.passwordChanges ?? 0
     return this.#begin(from, { user: user?.id, passwordRight, passwordChanges, before })
+  }
+
+  /**
+   * Which account or list a caller acts on: a user by immutable id, or, in modes without users, a list by its name.
+   * @throws {Refused} `scope_insufficient`
+   */
+  async profile(caller: ListCaller): Promise<Profile> {
+    requireScope(caller, READ)
+    const { owner } = caller
+    return this.#ledger.ask(caller, (state) =>
+      'user' in owner
+        ? { id: owner.user, nickname: usernameOf(state, owner.user) }
+        : { id: owner.list, nickname: owner.list },
+    )
   }
 
   /** Ends a session. One that has ended meanwhile has ended. */

@@ -18,7 +18,7 @@ export type Entry = {
   readonly conversation: string | null
   readonly tool: string | null
 }
-export type Activity = { readonly entries: readonly Entry[]; readonly next_cursor: string | null }
+export type ActivityPage = { readonly entries: readonly Entry[]; readonly next_cursor: string | null }
 
 type Asked = {
   /** A duration such as `2h`, or a date or time; the beginning if absent. */
@@ -32,38 +32,42 @@ type Asked = {
 /** How many events a page looks through at most: a page may hold fewer entries than asked for. */
 const MAX_LOOKED_AT = 5000
 
-/**
- * Newest first.
- * @param mostLookedAt how many events are read at most
- * @throws {Refused} `filter_invalid`, `cursor_invalid`
- */
-export async function activityOf(
-  ledger: Ledger,
-  caller: ListCaller,
-  asked: Asked,
-  mostLookedAt = MAX_LOOKED_AT,
-): Promise<Activity> {
-  requireScope(caller, READ)
-  const { since, limit = 20, cursor } = asked
-  if (!Number.isSafeInteger(limit) || limit < 1 || limit > 100)
-    throw new Refused('filter_invalid', '"limit" must be a whole number from 1 to 100.')
-  if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) throw new Refused('cursor_invalid')
-  const owner = await ledger.ask(caller, (state: State) => ownerId(state, caller.owner))
-  if (owner === undefined) return { entries: [], next_cursor: null }
-  const { search, start } = searchOf(owner, since, ledger.now())
-  const to = cursor === undefined ? ledger.head.seq : Math.min(Number(cursor) - 1, ledger.head.seq)
-  const entries: Entry[] = []
-  const end = Math.max(1, to - mostLookedAt)
-  for await (const { event } of list(ledger, { search, from: end, to, newestFirst: true })) {
-    entries.push(entryOf(tell(ledger, event), caller))
-    if (entries.length === limit) break
+export class ActivityLog {
+  readonly #ledger: Ledger
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger
   }
-  // Reading the book took a while: who was revoked meanwhile is told nothing.
-  await ledger.ask(caller, () => undefined)
-  const isFull = entries.length === limit
-  const last = isFull ? entries.at(-1)!.seq : end
-  const isEnd = last <= 1 || (!isFull && (await isBefore(ledger, last, start)))
-  return { entries, next_cursor: isEnd ? null : String(last) }
+
+  /**
+   * A page of it, newest first.
+   * @param mostLookedAt how many events are read at most
+   * @throws {Refused} `filter_invalid`, `cursor_invalid`, `scope_insufficient`
+   */
+  async page(caller: ListCaller, asked: Asked, mostLookedAt = MAX_LOOKED_AT): Promise<ActivityPage> {
+    const ledger = this.#ledger
+    requireScope(caller, READ)
+    const { since, limit = 20, cursor } = asked
+    if (!Number.isSafeInteger(limit) || limit < 1 || limit > 100)
+      throw new Refused('filter_invalid', '"limit" must be a whole number from 1 to 100.')
+    if (cursor !== undefined && !/^[1-9]\d{0,14}$/.test(cursor)) throw new Refused('cursor_invalid')
+    const owner = await ledger.ask(caller, (state: State) => ownerId(state, caller.owner))
+    if (owner === undefined) return { entries: [], next_cursor: null }
+    const { search, start } = searchOf(owner, since, ledger.now())
+    const to = cursor === undefined ? ledger.head.seq : Math.min(Number(cursor) - 1, ledger.head.seq)
+    const entries: Entry[] = []
+    const end = Math.max(1, to - mostLookedAt)
+    for await (const { event } of list(ledger, { search, from: end, to, newestFirst: true })) {
+      entries.push(entryOf(tell(ledger, event), caller))
+      if (entries.length === limit) break
+    }
+    // Reading the book took a while: who was revoked meanwhile is told nothing.
+    await ledger.ask(caller, () => undefined)
+    const isFull = entries.length === limit
+    const last = isFull ? entries.at(-1)!.seq : end
+    const isEnd = last <= 1 || (!isFull && (await isBefore(ledger, last, start)))
+    return { entries, next_cursor: isEnd ? null : String(last) }
+  }
 }
 
 /** Was that event recorded before `start`? All that stand below it were, too. @param start ms since 1970 */

@@ -1,198 +1,142 @@
-/** Apps: the clients that may ask people for access, how they bring themselves, and where they may be answered. */
+/** Apps as an operator manages them: list, show, add, remove; callbacks and secrets; and ChatGPT's own. */
 import {
   allowRedirect,
+  CHATGPT,
   type Client,
   type Clients,
-  clientByClientId,
+  clientSecretName,
   findClient,
-  isNewCallback,
+  type GrantType,
+  registerClient,
   removeClient,
-  requestRedirect,
+  rotateSecret,
+  settleChatGpt,
+  type Waiting,
   withdrawRedirect,
 } from '../domain/clients.ts'
-import { isDocumentUrl, type Metadata, readDocument, readRegistration } from '../domain/metadata.ts'
-import {
-  clientLastRead,
-  clientOfDocument,
-  type Reading,
-  registeredClient,
-  registerItself,
-  settleDocument,
-  unregister,
-} from '../domain/registrations.ts'
-import type { Reason } from '../domain/shape.ts'
 import { newId } from '../ledger/ids.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Caller, Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
-import { addressOf, anonymous, type Caller, type Provenance } from './caller.ts'
-import { DocumentCache } from './document-cache.ts'
-import { DocumentUnreadable, type FetchDocument } from './documents.ts'
-import type { Limits } from './limits.ts'
-import { acceptsClient, type Policy } from './policy.ts'
 import { digest, newSecret } from './secrets.ts'
 
-/** What apps need from outside. */
-export type Outside = {
-  readonly fetchDocument: FetchDocument
-  /** Told why the document of an app could not be read. */
-  readonly onUnreadable: (clientId: string, why: string) => void
+/** An app, and the callbacks that wait for an operator to allow them, the oldest first. */
+export type App = { readonly client: Client; readonly waiting: readonly Waiting[] }
+
+export type NewApp = {
+  readonly name: string
+  /** The exact callbacks. */
+  readonly redirects: readonly string[]
+  readonly grantTypes: readonly GrantType[]
+  /** Whether it cannot keep a secret (RFC 6749 §2.1). */
+  readonly isPublic: boolean
 }
 
-/** A registration, with the secrets that are shown this once. */
-export type Registered = { readonly client: Client; readonly secret: string | undefined; readonly token: string }
+/** What an app authenticates with. A public one has no secret. */
+export type AppCredentials = { readonly clientId: string; readonly secret: string | undefined }
 
-/** What a client ID names. */
-export type Named = {
-  /** The client now, or why there is none. */
-  readonly find: (rows: Clients, now: number) => Client | Reason
-  /** Its document, where it was just read. */
-  readonly reading?: Reading
-  /** What is wrong with its document, for a person. */
-  readonly detail?: string
+/** What the settings say of ChatGPT's client; what they leave open is `undefined`. */
+export type ChatGptSettings = {
+  readonly clientId: string | undefined
+  readonly secret: string | undefined
+  readonly redirects: readonly string[]
 }
 
 export class Apps {
   readonly #ledger: Ledger
-  readonly #limits: Limits
-  readonly #policy: Policy
-  readonly #documents: DocumentCache<Reading>
-  readonly #onUnreadable: Outside['onUnreadable']
 
-  constructor(ledger: Ledger, limits: Limits, policy: Policy, { fetchDocument, onUnreadable }: Outside) {
+  constructor(ledger: Ledger) {
     this.#ledger = ledger
-    this.#limits = limits
-    this.#policy = policy
-    this.#documents = new DocumentCache(fetchDocument, parseDocument)
-    this.#onUnreadable = onUnreadable
-  }
-
-  /**
-   * An app registers itself (RFC 7591 §3).
-   * @throws {Refused} what is wrong with the metadata; `rate_limited`, `clients_too_many`
-   */
-  async register(from: Provenance, metadata: Metadata): Promise<Registered> {
-    const described = readRegistration(metadata)
-    if ('reason' in described) throw new Refused(described.reason, described.detail)
-    this.#limits.take(from.meter, 'register', addressOf(from))
-    const secret = described.authMethod === 'none' ? undefined : newSecret('dbs')
-    const [client, token] = [newId(this.#ledger.now()).toLowerCase(), newSecret('dbm')]
-    const digests = { secret: secret === undefined ? null : digest(secret), registrationToken: digest(token) }
-    const caller = anonymous(from)
-    await this.#ledger.transact(caller, (state, now) => registerItself(state, { client, described, ...digests }, now))
-    return { client: await this.#ledger.read((state) => state.clients.get(client)!), secret, token }
-  }
-
-  /** What is registered (RFC 7592 §2.1). @throws {Refused} `registration_token_unknown`, `rate_limited` */
-  async registration(from: Provenance, id: string, token: string): Promise<Client> {
-    const found = await this.#ledger.read((state) => registeredClient(state, id, digest(token)))
-    if (found !== undefined) return found
-    this.#limits.take(from.meter, 'failed', addressOf(from))
-    throw new Refused('registration_token_unknown')
-  }
-
-  /** An app takes its registration back (RFC 7592 §2.3). @throws {Refused} as `registration` does */
-  async unregister(from: Provenance, id: string, token: string): Promise<void> {
-    const { id: client } = await this.registration(from, id, token)
-    const caller: Caller = { ...anonymous(from), actor: { kind: 'client', id: client } }
-    await this.#ledger.transact(caller, (state) => unregister(state, client, digest(token)))
-  }
-
-  /** What a `client_id` names. Where that is the URL of a document, the document is fetched unless it is fresh. */
-  async named(clientId: string): Promise<Named> {
-    if (!this.#mayFetch(clientId)) return this.known(clientId)
-    try {
-      return this.#described(await this.#documents.read(new URL(clientId)))
-    } catch (error) {
-      if (!(error instanceof DocumentUnreadable)) throw error
-      this.#onUnreadable(clientId, error.message)
-      return { find: lastRead(clientId), detail: error.message }
-    }
-  }
-
-  /** What a `client_id` names, without fetching anything: no limit counts who asks this. */
-  known(clientId: string): Named {
-    if (!isDocumentUrl(clientId)) return { find: (rows) => this.#accepted(clientByClientId(rows, clientId)) }
-    if (!this.#mayFetch(clientId)) return { find: () => 'client_unknown' }
-    const reading = this.#documents.known(new URL(clientId))
-    return reading === undefined ? { find: lastRead(clientId) } : this.#described(reading)
-  }
-
-  /** Whether a client ID is the URL of a document that may be fetched. One at Daybook itself would make it ask itself. */
-  #mayFetch(clientId: string): boolean {
-    const { publicUrl, clientRegistration } = this.#policy
-    return clientRegistration === 'on' && isDocumentUrl(clientId) && new URL(clientId).origin !== publicUrl
-  }
-
-  #described(reading: Reading): Named {
-    const id = newId(this.#ledger.now()).toLowerCase()
-    return { reading, find: (rows) => clientOfDocument(rows, reading, id) }
-  }
-
-  /** Makes a client's row what its document says. Gives its id. @throws {Refused} `clients_too_many` */
-  settle(caller: Caller, reading: Reading): Promise<string> {
-    const id = newId(this.#ledger.now()).toLowerCase()
-    return this.#ledger.transact(caller, (state, now) => settleDocument(state, reading, id, now))
-  }
-
-  #accepted(client: Client | undefined): Client | Reason {
-    return client !== undefined && acceptsClient(this.#policy, client) ? client : 'client_unknown'
-  }
-
-  /**
-   * Somebody came with a callback that is not the app's. One of ChatGPT's own is put before the operator.
-   * @throws {Refused} always
-   */
-  async refuseCallback(from: Provenance, client: string, uri: string): Promise<never> {
-    const asked = { client, uri }
-    // Only what would be put on the list counts.
-    if (await this.#ledger.read((state) => isNewCallback(state, asked)))
-      this.#limits.take(from.meter, 'waiting', addressOf(from))
-    return this.#ledger.transact(anonymous(from), (state, now) => requestRedirect(state, asked, now))
   }
 
   /** Every app, the oldest first. */
-  list(caller: Caller): Promise<Client[]> {
-    return this.#ledger.ask(caller, ({ clients }) =>
-      [...clients.entries()].map(([, client]) => client).sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1)),
+  list(caller: Caller): Promise<App[]> {
+    return this.#ledger.ask(caller, (state) =>
+      [...state.clients.entries()]
+        .map(([, client]) => appOf(state, client))
+        .sort((a, b) => (a.client.createdAt < b.client.createdAt ? -1 : 1)),
     )
   }
 
-  /** One app, by Daybook's name for it or by `client_id`. @throws {Refused} `client_unknown` */
-  async show(caller: Caller, id: string): Promise<Client> {
-    const found = await this.#ledger.ask(caller, (state) => findClient(state, id))
-    if (found === undefined) throw new Refused('client_unknown')
+  /** One app. @param id Daybook's name for it, or its `client_id` @throws {Refused} `client_unknown` */
+  async show(caller: Caller, id: string): Promise<App> {
+    const found = await this.#ledger.ask(caller, (state) => {
+      const client = findClient(state, id)
+      return client === undefined ? undefined : appOf(state, client)
+    })
+    if (found === undefined) throw new Refused('client_unknown', NO_SUCH_APP)
     return found
+  }
+
+  /** The secret of an app, where Daybook keeps it in plain text: only the one that it made for ChatGPT. */
+  secretOf({ client }: App): string | undefined {
+    return client.secretFrom === 'vault' ? this.#ledger.secret(clientSecretName(client.id)) : undefined
+  }
+
+  /** @returns the secret in plain text, which is nowhere else @throws {Refused} `client_name_invalid`, `redirect_invalid` */
+  async add(caller: Caller, { name, redirects, grantTypes, isPublic }: NewApp): Promise<AppCredentials> {
+    const client = newId(this.#ledger.now()).toLowerCase()
+    const secret = isPublic ? undefined : newSecret('dbs')
+    const kept = secret === undefined ? null : digest(secret)
+    await this.#ledger.transact(caller, (state) =>
+      registerClient(state, { client, name, secret: kept, redirects, grantTypes }),
+    )
+    return { clientId: client, secret }
   }
 
   /** Ends all that an app was given, and forgets it. @throws {Refused} `client_unknown`, `client_built_in` */
   remove(caller: Caller, id: string): Promise<Client> {
-    return this.#ledger.transact(caller, (state) => removeClient(state, id))
+    return this.#named(() => this.#ledger.transact(caller, (state) => removeClient(state, id)))
   }
 
   /** @throws {Refused} `client_unknown`, `redirect_invalid`, `redirect_already_allowed` */
-  async allowCallback(caller: Caller, client: string, uri: string): Promise<void> {
-    await this.#ledger.transact(caller, (state) => allowRedirect(state, { client, uri }))
+  allowCallback(caller: Caller, client: string, uri: string): Promise<void> {
+    return this.#named(() => this.#ledger.transact(caller, (state) => allowRedirect(state, { client, uri })))
   }
 
-  /** @throws {Refused} `client_unknown`, `redirect_unknown`, `redirect_from_settings` */
+  /** @returns which it was @throws {Refused} `client_unknown`, `redirect_unknown`, `redirect_from_settings` */
   withdrawCallback(caller: Caller, client: string, uri: string): Promise<'allowed' | 'waiting'> {
-    return this.#ledger.transact(caller, (state) => withdrawRedirect(state, { client, uri }))
+    return this.#named(() => this.#ledger.transact(caller, (state) => withdrawRedirect(state, { client, uri })))
+  }
+
+  /** The old secret ends at once. @throws {Refused} `client_unknown`, `client_public`, `secret_from_settings` */
+  async rotateSecret(caller: Caller, id: string): Promise<AppCredentials> {
+    const secret = newSecret('dbs')
+    const input = { client: id, secret, digest: digest(secret) }
+    const rotated = await this.#named(() => this.#ledger.transact(caller, (state) => rotateSecret(state, input)))
+    return { clientId: rotated.clientId, secret }
+  }
+
+  /**
+   * Makes ChatGPT's client what the settings say. What they leave open is made up once.
+   * @param onlyIfMissing whether to leave a client alone that is there
+   * @throws {Refused} `client_id_taken`
+   */
+  async settleChatGpt(caller: Caller, settings: ChatGptSettings, { onlyIfMissing = false } = {}): Promise<void> {
+    if (onlyIfMissing && (await this.#ledger.read((state) => state.clients.get(CHATGPT) !== undefined))) return
+    const secret = newSecret('dbs')
+    const made = { clientId: `chatgpt-${newSecret('dbw').slice(4, 12)}`, secret, digest: digest(secret) }
+    const given = { ...settings, secret: settings.secret === undefined ? undefined : digest(settings.secret) }
+    await this.#ledger.transact(caller, (state) => settleChatGpt(state, { ...given, made }))
+  }
+
+  /** To people who are sent here, an unknown app is told in other words. */
+  async #named<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act()
+    } catch (error) {
+      if (error instanceof Refused && error.reason === 'client_unknown')
+        throw new Refused('client_unknown', NO_SUCH_APP)
+      throw error
+    }
   }
 }
 
-/** The client of a document that is not at hand, as it was last read. */
-const lastRead =
-  (clientId: string): Named['find'] =>
-  (rows, now) =>
-    clientLastRead(rows, clientId, now) ?? 'client_document_unreadable'
+const NO_SUCH_APP = 'There is no client of that name.'
 
-/** @throws {DocumentUnreadable} for what does not describe a client */
-function parseDocument(json: unknown, { href }: URL): Reading {
-  const isObject = typeof json === 'object' && json !== null && !Array.isArray(json)
-  const described = isObject ? readDocument(href, json as Metadata) : { reason: '', detail: 'it is not a JSON object.' }
-  if ('reason' in described) throw new DocumentUnreadable(`The client-id document does not fit: ${described.detail}`)
-  return { clientId: href, described }
-}
+const appOf = ({ waiting }: Clients, client: Client): App => ({
+  client,
+  waiting: waiting.by('client', client.id).sort((a, b) => (a.askedAt < b.askedAt ? -1 : 1)),
+})
 
 /** Who says that an app is what it calls itself: the operator, the host of its document, or nobody but itself. */
 export type Vouching = { readonly by: 'operator' | 'itself' } | { readonly by: 'document'; readonly host: string }

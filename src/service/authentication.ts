@@ -9,7 +9,7 @@ import type { Reason } from '../domain/shape.ts'
 import { isUsername, type User } from '../domain/users.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
-import { addressOf, anonymous, type Caller, type Provenance } from './caller.ts'
+import { addressOf, anonymous, type Caller, type Provenance, type SignedIn, sessionCaller } from './caller.ts'
 import type { Limits } from './limits.ts'
 import { type AuthMode, apiAudiences, mcpAudience, type Policy } from './policy.ts'
 import { digest } from './secrets.ts'
@@ -36,6 +36,15 @@ export type Surface = 'api' | 'mcp'
 export function requireScope({ scope }: ApiCaller, needed: string): void {
   if (!includesScope(scope, needed)) throw new Refused('scope_insufficient')
 }
+
+/** A signed-in visitor of the pages, who means their own list. */
+export const visitorCaller = (from: Provenance, visitor: SignedIn): ListCaller => ({
+  ...sessionCaller(from, visitor),
+  user: visitor.user,
+  scope: DEFAULT_SCOPE,
+  owner: { user: visitor.user.id },
+  budget: visitor.user.id,
+})
 
 type Way = (from: Provenance, token: string, surface: Surface) => Promise<ApiCaller>
 

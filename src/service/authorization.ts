@@ -15,13 +15,14 @@ import {
 import type { CodeIssued } from '../domain/grants.ts'
 import type { Reading } from '../domain/registrations.ts'
 import type { Decision } from '../domain/shape.ts'
+import { usernameOf } from '../domain/users.ts'
 import { newId } from '../ledger/ids.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
-import type { Apps, Named } from './apps.ts'
 import { addressOf, type Caller, type Provenance, type SignedIn, sessionCaller } from './caller.ts'
 import type { Limits } from './limits.ts'
 import { acceptsClient, apiAudiences, mcpAudience, type Policy } from './policy.ts'
+import type { Named, Registrations } from './registrations.ts'
 import { digest, newSecret } from './secrets.ts'
 
 /** How long a consent page may stay open before it is too old to answer. */
@@ -38,19 +39,19 @@ export type Reply = {
   readonly answer: { readonly code: string } | { readonly refusal: AuthorizeReason }
 }
 /** A question to a person. `request` names it in their answer. */
-export type Question = { readonly request: string; readonly client: Client }
+export type Question = { readonly request: string; readonly client: Client; readonly username: string }
 
 export class Authorization {
   readonly #ledger: Ledger
   readonly #limits: Limits
   readonly #policy: Policy
-  readonly #apps: Apps
+  readonly #registrations: Registrations
 
-  constructor(ledger: Ledger, limits: Limits, policy: Policy, apps: Apps) {
+  constructor(ledger: Ledger, limits: Limits, policy: Policy, registrations: Registrations) {
     this.#ledger = ledger
     this.#limits = limits
     this.#policy = policy
-    this.#apps = apps
+    this.#registrations = registrations
   }
 
   /**
@@ -60,7 +61,7 @@ export class Authorization {
    */
   async open(from: Provenance, parameters: Parameters): Promise<Ready | Reply> {
     this.#limits.take(from.meter, 'authorize', addressOf(from))
-    const examined = await this.#examine(parameters, (clientId) => this.#apps.named(clientId))
+    const examined = await this.#examine(parameters, (clientId) => this.#registrations.named(clientId))
     if ('page' in examined) return this.#refuse(from, examined)
     if ('asked' in examined) return examined
     const { redirectUri, state, refusal, client } = examined
@@ -71,7 +72,7 @@ export class Authorization {
 
   /** The request as it would be asked, if it is one. Nothing is fetched, recorded or counted. */
   async preview(parameters: Parameters): Promise<Ready | undefined> {
-    const examined = await this.#examine(parameters, (clientId) => this.#apps.known(clientId))
+    const examined = await this.#examine(parameters, (clientId) => this.#registrations.known(clientId))
     return 'asked' in examined ? examined : undefined
   }
 
@@ -97,7 +98,7 @@ export class Authorization {
     const { page, missing, client, redirectUri, detail } = examined
     if (missing !== undefined) throw new Refused(page, `${MISSING[missing]} (${missing}).`)
     if (page === 'redirect_unregistered' && client !== undefined && redirectUri !== undefined)
-      return this.#apps.refuseCallback(through(from, client.id), client.id, redirectUri)
+      return this.#registrations.refuseCallback(through(from, client.id), client.id, redirectUri)
     throw new Refused(page, page === 'client_document_unreadable' ? detail : undefined)
   }
 
@@ -115,15 +116,20 @@ export class Authorization {
   ): Promise<Question | Reply> {
     const { session, user } = visitor
     this.#limits.take(from.meter, 'consent', isScripted ? `${user.id} scripted` : user.id)
-    const id = reading === undefined ? client.id : await this.#apps.settle(sessionCaller(from, visitor), reading)
+    const id =
+      reading === undefined ? client.id : await this.#registrations.settle(sessionCaller(from, visitor), reading)
     const ids = { user: user.id, session, asked: { ...asked, client: id } }
     const [request, made] = [newId(this.#ledger.now()), this.#newCode()]
-    const isAnswered = await this.#ledger.transact(sessionCaller(through(from, id), visitor), (rows, now) =>
+    const caller = sessionCaller(through(from, id), visitor)
+    const username = await this.#ledger.transact(caller, (rows, now) =>
       !mustAsk && isRemembered(rows, user.id, ids.asked, now)
-        ? { ...grantAgain(rows, { ...ids, ...made.kept }, now), result: true }
-        : { ...requestConsent(rows, { ...ids, request, state, ttlMs: CONSENT_TTL_MS }, now), result: false },
+        ? { ...grantAgain(rows, { ...ids, ...made.kept }, now), result: undefined }
+        : {
+            ...requestConsent(rows, { ...ids, request, state, ttlMs: CONSENT_TTL_MS }, now),
+            result: usernameOf(rows, user.id),
+          },
     )
-    if (!isAnswered) return { request, client }
+    if (username !== undefined) return { request, client, username }
     return { redirectUri: asked.redirectUri, state, answer: { code: made.code } }
   }
 
@@ -161,8 +167,8 @@ export class Authorization {
   async #readAgain(caller: Caller, client: Client): Promise<void> {
     if (!acceptsClient(this.#policy, client)) throw new Refused('consent_unknown')
     if (client.registration !== 'document') return
-    const { reading, find, detail } = await this.#apps.named(client.clientId)
-    if (reading !== undefined) await this.#apps.settle(caller, reading)
+    const { reading, find, detail } = await this.#registrations.named(client.clientId)
+    if (reading !== undefined) await this.#registrations.settle(caller, reading)
     else {
       const found = await this.#ledger.read(find)
       if (typeof found === 'string') throw new Refused(found, detail)

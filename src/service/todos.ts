@@ -65,6 +65,9 @@ export type Query = {
 }
 export type Found = { readonly items: readonly Item[]; readonly next_cursor: string | null; readonly total: number }
 
+/** The texts of a list. `from` opens those from an index on, one by one as they are asked for. */
+export type Texts = { readonly count: number; readonly from: (index: number) => Iterable<string> }
+
 /** How a write may be made safe: by a key that makes a repeat harmless, and by what the caller believes. */
 export type Safely = {
   /** 1 to 255 visible ASCII characters; the same request again within a day is answered as the first was. */
@@ -100,9 +103,12 @@ export class Todos {
     this.#most = { open: policy.maxOpenTodos, size: policy.maxListSize, sizeOfAll: policy.maxListsSize }
   }
 
-  /** The texts of the open to-dos from an index on, opened one by one as `take` asks for them. */
-  texts<T>(caller: ListCaller, from: number, take: (texts: Iterable<string>) => T): Promise<T> {
-    return this.#read(caller, (state, owner) => take(textsFrom(state, owner, from)))
+  /** The texts of the open to-dos, in order. */
+  texts<T>(caller: ListCaller, take: (open: Texts) => T): Promise<T> {
+    return this.#read(caller, (state, owner) => {
+      const rows = openInOrder(state, owner)
+      return take({ count: rows.length, from: (index) => textsOf(rows.slice(index)) })
+    })
   }
 
   /**
@@ -279,8 +285,8 @@ export class Todos {
   }
 }
 
-function* textsFrom(state: State, owner: string, from: number): Generator<string> {
-  for (const row of openInOrder(state, owner).slice(from)) yield itemOf(row).todo
+function* textsOf(rows: ReturnType<typeof openInOrder>): Generator<string> {
+  for (const row of rows) yield itemOf(row).todo
 }
 
 /** How many changes events count as: each one, or one for each 512 bytes of its text as stored. */

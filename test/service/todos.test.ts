@@ -29,7 +29,7 @@ test('given to-dos, what is asked about them is answered, and nothing is recorde
   t.deepEqual(await todos.get(alice, 'b'), b)
   t.deepEqual(await todos.find(alice, {}), { items: [c, a], next_cursor: null, total: 2 })
   t.deepEqual((await todos.find(alice, { state: 'all', sort: 'priority' })).items, [a, c, b])
-  t.deepEqual(await todos.texts(alice, 0, (texts) => [...texts]), ['c', 'a'])
+  t.deepEqual(await todos.texts(alice, (open) => [...open.from(0)]), ['c', 'a'])
   t.deepEqual(await todos.overview(alice), {
     ...{ today: '2026-11-20', open: 2, done: 1, deleted: 0, overdue: 1, due_today: 0 },
     next: [a, c],
@@ -138,7 +138,7 @@ test('a caller without the scope is refused before anything else', async (t) => 
     () => todos.find(writer, {}),
     () => todos.get(writer, 'a'),
     () => todos.overview(writer),
-    () => todos.texts(writer, 0, () => 0),
+    () => todos.texts(writer, () => 0),
   ]
   for (const ask of [...writes, ...reads]) await refused(t, ask(), 'scope_insufficient', String(ask))
   t.deepEqual(await news(), [])
@@ -162,7 +162,7 @@ test('a caller who was revoked between authentication and decision is refused, a
     () => todos.get(alice, 'a'),
     () => todos.find(alice, {}),
     () => todos.overview(alice),
-    () => todos.texts(alice, 0, () => 0),
+    () => todos.texts(alice, () => 0),
   ]
   await Promise.all(asked.map((ask) => refused(t, ask(), 'token_unknown', String(ask))))
   await revoked

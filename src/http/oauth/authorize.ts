@@ -3,7 +3,6 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { isOnDevice } from '../../domain/redirects.ts'
 import { scopeWords } from '../../domain/scopes.ts'
-import { usernameOf } from '../../domain/users.ts'
 import { Refused } from '../../ledger/refused.ts'
 import { vouchingFor } from '../../service/apps.ts'
 import type { Question, Ready, Reply } from '../../service/authorization.ts'
@@ -99,13 +98,13 @@ async function sendQuestion(
   ctx: Context,
   deps: Deps,
   { asked }: Ready,
-  { request, client }: Question,
-  { session, user }: SignedIn,
+  { request, client, username }: Question,
+  { session }: SignedIn,
 ): Promise<void> {
   const page = consentPage({
     clientName: client.name,
     vouching: vouchingFor(client),
-    username: await deps.ledger.read((rows) => usernameOf(rows, user.id)),
+    username,
     permissions: scopeWords(asked.scope),
     returnsTo: isOnDevice(asked.redirectUri) ? undefined : new URL(asked.redirectUri).host,
     holdsMs: deps.settings.refreshMaxTtlMs,

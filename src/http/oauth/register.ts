@@ -9,23 +9,23 @@ import { provenance } from '../origin.ts'
 import { jsonObject } from '../parse.ts'
 import type { Deps } from '../settings.ts'
 
-export function registerRoutes({ services: { apps }, settings: { publicUrl } }: Deps): Router {
+export function registerRoutes({ services: { registrations }, settings: { publicUrl } }: Deps): Router {
   const router = new Router({ sensitive: true, strict: true })
 
   router.post('/auth/register', async (ctx) => {
-    const { client, secret, token } = await apps.register(provenance(ctx), jsonObject(ctx))
+    const { client, secret, token } = await registrations.register(provenance(ctx), jsonObject(ctx))
     ctx.status = 201
     ctx.body = information(publicUrl, client, token, secret)
   })
 
   router.get('/auth/register/:id', async (ctx) => {
     const token = registrationToken(ctx)
-    const client = await apps.registration(provenance(ctx), String(ctx.params.id), token)
+    const client = await registrations.registration(provenance(ctx), String(ctx.params.id), token)
     ctx.body = information(publicUrl, client, token)
   })
 
   router.delete('/auth/register/:id', async (ctx) => {
-    await apps.unregister(provenance(ctx), String(ctx.params.id), registrationToken(ctx))
+    await registrations.unregister(provenance(ctx), String(ctx.params.id), registrationToken(ctx))
     ctx.status = 204
   })
 

@@ -1,7 +1,5 @@
 /** Tools about the account itself: who is connected, and what was done. */
 import { z } from 'zod'
-import { activityOf } from '../../../service/activity.ts'
-import { profileOf } from '../../../service/profile.ts'
 import { READ } from '../../../service/todos.ts'
 import { args, cursor, limit } from '../schemas.ts'
 import { READS, tool } from '../tool.ts'
@@ -34,7 +32,7 @@ export const myActivity = tool({
   }),
   hints: READS,
   async run({ deps, caller }, asked) {
-    const { entries, next_cursor } = await activityOf(deps.ledger, caller, asked)
+    const { entries, next_cursor } = await deps.services.activity.page(caller, asked)
     return { entries: [...entries], next_cursor }
   },
 })
@@ -49,5 +47,5 @@ export const getProfile = tool({
   hints: READS,
   // ChatGPT tells several connected accounts apart by it.
   meta: { 'openai/profile': true },
-  run: ({ deps, caller }) => profileOf(deps.ledger, caller),
+  run: ({ deps, caller }) => deps.services.accounts.profile(caller),
 })

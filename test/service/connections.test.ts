@@ -1,4 +1,4 @@
-/** Access: what a user sees of their connected apps, and ends; and tokens that prove their connection. */
+/** Connections: what a user sees of their connected apps, and ends; and tokens that prove their connection. */
 import test, { type ExecutionContext } from 'ava'
 import { signOut } from '../../src/domain/sessions.ts'
 import { newId } from '../../src/ledger/ids.ts'
@@ -11,7 +11,7 @@ import { ClientSide, OTHER, person, SYSTEM, settings, startWorld, type Tokens, V
 /** alice has connected ChatGPT and another app, bob ChatGPT. */
 async function begin(t: ExecutionContext) {
   const world = await startWorld(t)
-  const { access } = createServices(world.ledger, settings(world.url))
+  const { connections } = createServices(world.ledger, settings(world.url))
   const [chatgpt, other] = [new ClientSide(world.url), new ClientSide(world.url, OTHER)]
   const signIn = async (name: string) => {
     const visitor = new Visitor(world.url)
@@ -34,12 +34,12 @@ async function begin(t: ExecutionContext) {
   const works = async ({ access_token }: Tokens): Promise<boolean> =>
     (await chatgpt.api(access_token, 'GET', '/todos/me')).status === 200
   await world.news()
-  return { world, access, alice, bob, tokens, works }
+  return { world, connections, alice, bob, tokens, works }
 }
 
 test('a user sees their own connections and approvals, the oldest first', async (t) => {
-  const { access, alice, bob } = await begin(t)
-  const mine = await access.list(alice.caller, alice.user.id)
+  const { connections, alice, bob } = await begin(t)
+  const mine = await connections.list(alice.caller, alice.user.id)
   t.deepEqual(
     mine.map(({ kind, client, app }) => [kind, client, app]),
     [
@@ -49,47 +49,47 @@ test('a user sees their own connections and approvals, the oldest first', async 
       ['approval', 'other', 'Other <app>'],
     ],
   )
-  t.is((await access.list(bob.caller, bob.user.id)).length, 2)
+  t.is((await connections.list(bob.caller, bob.user.id)).length, 2)
 })
 
 test('what has expired is not listed', async (t) => {
-  const { world, access, alice } = await begin(t)
+  const { world, connections, alice } = await begin(t)
   world.clock.pass(90 * 86_400_000 - 1001)
-  t.is((await access.list(operator('x'), alice.user.id)).length, 2)
+  t.is((await connections.list(operator('x'), alice.user.id)).length, 2)
   world.clock.pass(1)
-  t.deepEqual(await access.list(operator('x'), alice.user.id), [])
+  t.deepEqual(await connections.list(operator('x'), alice.user.id), [])
 })
 
 test('a user ends their own connection or approval, and nobody else’s; an operator ends any', async (t) => {
-  const { world, access, alice, bob, tokens, works } = await begin(t)
+  const { world, connections, alice, bob, tokens, works } = await begin(t)
   const first = async (user: string, wanted: 'connection' | 'approval') =>
-    (await access.list(operator('x'), user)).find(({ kind }) => kind === wanted)
+    (await connections.list(operator('x'), user)).find(({ kind }) => kind === wanted)
   const [connection, ofBob] = [await first(alice.user.id, 'connection'), await first(bob.user.id, 'connection')]
   const refused = { message: 'grant_unknown' }
-  await t.throwsAsync(access.end(bob.caller, connection!.id, bob.user.id), refused)
-  await t.throwsAsync(access.end(alice.caller, 'nothing', alice.user.id), refused)
+  await t.throwsAsync(connections.end(bob.caller, connection!.id, bob.user.id), refused)
+  await t.throwsAsync(connections.end(alice.caller, 'nothing', alice.user.id), refused)
   t.deepEqual(await world.news(), [])
   t.true(await works(tokens.chatgpt))
 
-  const ended = await access.end(alice.caller, connection!.id, alice.user.id)
-  t.deepEqual(ended, { kind: 'connection', user: alice.user.id, client: 'chatgpt' })
+  const ended = await connections.end(alice.caller, connection!.id, alice.user.id)
+  t.like(ended, { kind: 'connection', user: alice.user.id, client: 'chatgpt' })
   t.false(await works(tokens.chatgpt))
   t.true(await works(tokens.other))
   const approval = await first(alice.user.id, 'approval')
-  t.like(await access.end(alice.caller, approval!.id, alice.user.id), { kind: 'approval', client: 'other' })
+  t.like(await connections.end(alice.caller, approval!.id, alice.user.id), { kind: 'approval', client: 'other' })
   t.true(await works(tokens.other))
-  await access.end(operator('x'), ofBob!.id)
+  await connections.end(operator('x'), ofBob!.id)
   t.false(await works(tokens.bob))
   t.deepEqual(await world.news(), ['TokenRevoked', 'ApprovalWithdrawn', 'TokenRevoked'])
 })
 
 test('a session that has ended sees and ends nothing', async (t) => {
-  const { world, access, alice, tokens, works } = await begin(t)
-  const [entry] = await access.list(alice.caller, alice.user.id)
+  const { world, connections, alice, tokens, works } = await begin(t)
+  const [entry] = await connections.list(alice.caller, alice.user.id)
   await world.ledger.transact(SYSTEM, (state) => signOut(state, alice.session))
   const refused = { message: 'session_ended' }
-  await t.throwsAsync(access.list(alice.caller, alice.user.id), refused)
-  await t.throwsAsync(access.end(alice.caller, entry!.id, alice.user.id), refused)
+  await t.throwsAsync(connections.list(alice.caller, alice.user.id), refused)
+  await t.throwsAsync(connections.end(alice.caller, entry!.id, alice.user.id), refused)
   t.true(await works(tokens.chatgpt))
 })
 
