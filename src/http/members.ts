@@ -3,7 +3,7 @@ import type { Context } from 'koa'
 import type { Reason } from '../domain/shape.ts'
 import { Refused } from '../ledger/refused.ts'
 import type { Change, Draft, Safely } from '../service/todos.ts'
-import { queryParameters } from './parse.ts'
+import { printable, queryParameters } from './parse.ts'
 
 export type Body = { readonly [member: string]: unknown }
 
@@ -57,9 +57,9 @@ export function idsOf(value: unknown): string[] {
 export function queryOf(ctx: Context, names: readonly string[]): Map<string, string> {
   const found = new Map<string, string>()
   for (const [name, values] of queryParameters(ctx.querystring)) {
-    const shown = name.replace(/[^\x21-\x7e]/g, '?').slice(0, 40)
-    if (!names.includes(name)) throw new Refused('request_malformed', `There is no parameter "${shown}" here.`)
-    if (values.length > 1) throw new Refused('parameter_repeated', `${shown} is given more than once.`)
+    if (!names.includes(name))
+      throw new Refused('request_malformed', `There is no parameter "${printable(name)}" here.`)
+    if (values.length > 1) throw new Refused('parameter_repeated', `${printable(name)} is given more than once.`)
     found.set(name, values[0]!)
   }
   return found

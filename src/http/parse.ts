@@ -87,7 +87,7 @@ function exactlyOne(parameters: Map<string, string[]>): Map<string, string> {
 }
 
 /** RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E in a description. */
-const printable = (name: string): string => name.slice(0, 40).replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
+export const printable = (name: string): string => name.slice(0, 40).replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
 
 /**
  * The parameters of a token request, form (RFC 6749 §4.1.3) or JSON (the plugin's `authorization_content_type`): each
