@@ -227,7 +227,7 @@ export const refusals: Rows = {
     oauth: [400, 'unauthorized_client', 'That grant type is not for this client.'],
   }),
   scope_invalid: {
-    ...row(400, 'invalid_scope', 'That scope is unknown or wider than what was granted.', {
+    ...row(400, 'invalid_scope', `The app's request was wrong: scope may be any of: ${SCOPE_NAMES.join(', ')}.`, {
       oauth: [400, 'invalid_scope', 'That scope is unknown or wider than what was granted.'],
     }),
     redirect: ['invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`],

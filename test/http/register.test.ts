@@ -299,11 +299,15 @@ test('22. an error in a request of an app that nobody vouches for sends nobody a
     [{}, 'code_challenge'],
     [{ ...PKCE, response_type: 'token' }, 'response_type'],
     [{ ...PKCE, resource: 'https://other.example' }, 'resource'],
+    [{ ...PKCE, code_challenge: 'x' }, 'code_challenge'],
+    [{ ...PKCE, code_challenge_method: 'plain' }, 'code_challenge_method'],
+    [{ ...PKCE, state: 'x'.repeat(4097) }, 'state'],
   ] as const)
     for (const visitor of [alice, new Visitor(world.url)]) {
       const answer = await visitor.get(side.link(wrong))
       assertErrorPage(t, answer, says)
       t.true(answer.text.includes(says), says)
+      t.true(answer.text.includes('you are not sent back to it'), says)
     }
   t.deepEqual(await world.news(), ['ClientRegistered', 'RedirectUriAllowed'])
 })

@@ -9,6 +9,10 @@ import { addressNotice, homeOf } from './address.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
 
+/** RFC 9700 §4.11.2: nobody is redirected unasked to the address of an app that only vouches for itself. */
+const NOT_SENT_BACK = html`<p>This app registered itself, so you are not sent back to it. Go back yourself and connect
+      again. If it stays so, the makers of the app have to mend it.</p>`
+
 /** What to do about it, where there is something to do. */
 const advice: { readonly [R in Reason]?: Html } = {
   redirect_waiting: html`<p>It is on their list now. They can look at it and allow it with
@@ -21,6 +25,13 @@ const advice: { readonly [R in Reason]?: Html } = {
   client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
       <code>${COMMAND} client show chatgpt</code>.</p>`,
   client_document_unreadable: html`<p>Try again in a minute. If it stays so, the makers of the app have to mend it.</p>`,
+  response_type_unsupported: NOT_SENT_BACK,
+  state_too_long: NOT_SENT_BACK,
+  scope_invalid: NOT_SENT_BACK,
+  challenge_method_unsupported: NOT_SENT_BACK,
+  challenge_malformed: NOT_SENT_BACK,
+  challenge_missing: NOT_SENT_BACK,
+  resource_foreign: NOT_SENT_BACK,
   route_unknown: html`<p>The address may be mistyped, or what was here is gone.</p>`,
   method_not_allowed: html`<p>This address takes a form that Daybook gave you. Begin again where it came from.</p>`,
   consent_unknown: html`<p>Go back to the app that sent you here and connect again.</p>`,
