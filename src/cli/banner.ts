@@ -60,8 +60,6 @@ function missingNext(config: Config, known: Known): string[] {
   missing.push(...missingFor[config.AUTH_MODE](known, command, config.PUBLIC_URL))
   if ((config.OPENAI_CLIENT_SECRET?.length ?? SHORT_SECRET) < SHORT_SECRET)
     missing.push('OPENAI_CLIENT_SECRET is short: it can be guessed. Use 32 random characters, or let Daybook make one')
-  if (config.OPENAI_VERIFICATION_TOKEN === undefined && ['oauth', 'service_http'].includes(config.AUTH_MODE))
-    missing.push('No verification token yet: set OPENAI_VERIFICATION_TOKEN if ChatGPT gives you one (plugins only)')
   return missing
 }
 
