@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 import { parse } from 'yaml'
-import { person, startWorld, temporaryFolder } from '../_support.ts'
+import { freePort } from '../_serve.ts'
+import { person, startWorld, temporaryFolder, Visitor } from '../_support.ts'
 import { connectMcp } from './_mcp.ts'
 
 const SUITE = createRequire(import.meta.url).resolve('@modelcontextprotocol/conformance/dist/index.js')
@@ -38,12 +39,13 @@ async function startProxy(t: ExecutionContext) {
 
 type Ran = { readonly code: number; readonly said: string }
 
-/** Runs the suite to its end. */
-const run = (args: readonly string[]): Promise<Ran> =>
+/** Runs the suite to its end. @param onText is told what it says, as it says it */
+const run = (args: readonly string[], onText: (text: string) => void = () => {}): Promise<Ran> =>
   new Promise((resolve) => {
-    execFile(process.execPath, [SUITE, ...args], { maxBuffer: 1e8 }, (error, stdout, stderr) =>
+    const child = execFile(process.execPath, [SUITE, ...args], { maxBuffer: 1e8 }, (error, stdout, stderr) =>
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), said: stdout + stderr }),
     )
+    child.stdout!.on('data', onText)
   })
 
 type Check = { readonly id: string; readonly status: string }
@@ -52,7 +54,7 @@ type Check = { readonly id: string; readonly status: string }
 const checksIn = (folder: string): Map<string, readonly Check[]> =>
   new Map(
     readdirSync(folder).map((name) => [
-      /^server-(.+)-\d{4}-\d\d-\d\dT/.exec(name)![1]!,
+      /^(?:authorization-)?server-(.+)-\d{4}-\d\d-\d\dT/.exec(name)![1]!,
       JSON.parse(readFileSync(join(folder, name, 'checks.json'), 'utf8')) as Check[],
     ]),
   )
@@ -88,4 +90,38 @@ test('the conformance suite finds nothing but what the baseline names, and each 
   )
   t.true(passed > 120, `${passed} checks passed`)
   t.deepEqual(await world.news(), [])
+})
+
+test('the conformance suite of authorization servers finds nothing: metadata, and the code grant with PKCE and resource', async (t) => {
+  const world = await startWorld(t)
+  const [visitor, port, folder] = [new Visitor(world.url), await freePort(), temporaryFolder(t)]
+  await visitor.signUp(person('alice'))
+  const response = await fetch(`${world.url}/auth/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ redirect_uris: ['http://127.0.0.1/callback'], token_endpoint_auth_method: 'none' }),
+  })
+  const { client_id: id } = (await response.json()) as { client_id: string }
+  await world.news()
+  /** The person who opens the link that the suite shows. */
+  async function allow(link: string): Promise<void> {
+    const answer = await visitor.submit(await visitor.get(link), 'decision', { decision: 'allow' })
+    await (await fetch(answer.headers.get('location')!)).text()
+  }
+  let allowed: Promise<void> | undefined
+  const what = ['--url', world.url, '--client-id', id, '--resource', `${world.url}/mcp`, '--port', String(port)]
+  const { code, said } = await run(['authorization', ...what, '--output-dir', folder], (text) => {
+    const link = /^http\S+\/oauth\?\S+/m.exec(text)?.[0]
+    if (link !== undefined) allowed = allow(link)
+  })
+  t.is(code, 0, said.slice(-4000))
+  t.truthy(allowed, 'a person was asked')
+  await allowed
+  const checks = [...checksIn(folder).values()].flat()
+  t.deepEqual(
+    checks.filter(({ status }) => status !== 'SUCCESS'),
+    [],
+  )
+  t.true(checks.length >= 3, `${checks.length} checks`)
+  t.deepEqual(await world.news(), ['ConsentRequested', 'ConsentGranted', 'CodeIssued', 'TokenIssued'])
 })
