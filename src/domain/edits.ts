@@ -2,12 +2,12 @@
 import { isDue } from './due.ts'
 import { accept, type Decision, type Reason, refuse, storedSize } from './shape.ts'
 import {
-  allInOrder,
   excerptOf,
   type Field,
   type Item,
   itemOf,
   memorySize,
+  nextTo,
   openInOrder,
   type Priority,
   type Todo,
@@ -290,19 +290,17 @@ export function moveTodo(rows: Todos, { owner, id, place }: Move): Decision<Todo
   const beside = 'before' in place ? place.before : 'after' in place ? place.after : undefined
   if (beside === id) return refuse('place_invalid')
   if (beside !== undefined && getItem(rows, owner, beside) === undefined) return refuse('todo_unknown')
-  const all = allInOrder(rows, owner).map(([other]) => other)
-  const before = placeBefore(rows, owner, id, place, all)
-  const isThere = (all[all.indexOf(id) + 1] ?? null) === before
+  const before = placeBefore(rows, owner, id, place)
+  const isThere = nextTo(rows, owner, id) === before
   if (isThere) return accept<TodoEvent, Item>([], item)
   const personal = { excerpt: excerptOf(item.todo) }
   return accept<TodoEvent, Item>([{ type: 'TodoMoved', data: { todo: id, owner, before }, personal }], item)
 }
 
-/** The to-do that a moved one will stand before; `null` for the end. @param all the ids of the list, in order */
-function placeBefore(rows: Todos, owner: string, id: string, place: Place, all: readonly string[]): string | null {
+/** The to-do that a moved one will stand before; `null` for the end. */
+function placeBefore(rows: Todos, owner: string, id: string, place: Place): string | null {
   if ('before' in place) return place.before
-  const others = all.filter((other) => other !== id)
-  if ('after' in place) return others[others.indexOf(place.after) + 1] ?? null
+  if ('after' in place) return nextTo(rows, owner, place.after, id)
   const open = openInOrder(rows, owner).filter(([other]) => other !== id)
   return open[place.position - 1]?.[0] ?? null
 }
