@@ -1,7 +1,7 @@
 /** Deletions: the decisions that delete to-dos and undo that, and what of it is kept for how long. */
 import { each, findTodo, getItem, type ListLimits, type Outcome, Room, type Several } from './edits.ts'
 import { accept, type Decision, refuse } from './shape.ts'
-import { deletedInOrder, excerptOf, type Item, itemOf, openInOrder, type TodoEvent, type Todos } from './todos.ts'
+import { deletedByAge, excerptOf, type Item, itemOf, openInOrder, type TodoEvent, type Todos } from './todos.ts'
 
 /** For how long a deletion can be undone. ms */
 export const UNDO_MS = 30 * 86_400_000
@@ -40,8 +40,7 @@ class Bin {
   constructor(rows: Todos, owner: string, limits: ListLimits) {
     this.#rows = rows
     this.#limits = limits
-    const deleted = deletedInOrder(rows, owner).sort(([, a], [, b]) => a.expiresAt! - b.expiresAt!)
-    this.#held = deleted.map(([id]) => ({ id, size: this.#sizeOf(id) }))
+    this.#held = deletedByAge(rows, owner).map(([id]) => ({ id, size: this.#sizeOf(id) }))
     this.#size = rows.todos.sizeBy('bin', owner)
   }
 

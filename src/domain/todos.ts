@@ -181,6 +181,9 @@ export const openInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, '
 export const keptInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'owner', owner).sort(byRank)
 /** Deleted ones that can still be undone, in order. */
 export const deletedInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'bin', owner).sort(byRank)
+/** Deleted ones that can still be undone, the oldest deletion first. Those of one time stand in order. */
+export const deletedByAge = (rows: Todos, owner: string): Row[] =>
+  rowsBy(rows, 'bin', owner).sort((a, b) => a[1].expiresAt! - b[1].expiresAt! || byRank(a, b))
 /** All that has a place in the list, in no order. */
 const rowsOf = (rows: Todos, owner: string): Row[] => [...rowsBy(rows, 'owner', owner), ...rowsBy(rows, 'bin', owner)]
 

@@ -137,6 +137,28 @@ test('the oldest deletions give way where a list keeps too many, too large ones,
   t.deepEqual(full.rows(full.replayed()), full.rows())
 })
 
+test('what is deleted is sorted once, by age: a place in the list is looked at only where two are of one age', (t) => {
+  const history = start('a', 'b', 'c')
+  let looks = 0
+  const gone = { owner: 'alice', parts: [], priority: null, createdAt: '', updatedAt: '', doneAt: null, deletedAt: '' }
+  const counted = (expiresAt: number, place: number) => ({
+    ...gone,
+    expiresAt,
+    get rank() {
+      looks++
+      return place
+    },
+  })
+  for (let i = 1; i <= 50; i++) history.state.todos.load(`old-${i}`, counted(history.now + i * SECOND, 100 - i))
+  const many: ListLimits = { ...AMPLE, open: 50 }
+  t.deepEqual(replacedBy(history, ['a'], many), [['old-1']])
+  t.is(looks, 0)
+  for (const [id, place] of Object.entries({ first: 200, second: 300 }))
+    history.state.todos.load(id, counted(history.now, place))
+  t.deepEqual(replacedBy(history, ['b'], many), [['first', 'second', 'old-2']])
+  t.true(looks > 0 && looks < 10, `${looks} looks`)
+})
+
 test('from nine tenths of what all lists may take, only what the last request deleted can be undone, all of it', (t) => {
   const history = start('a', 'b', 'c', 'd', 'e')
   const size = history.state.todos.totalSize
