@@ -67,10 +67,10 @@ export class Room {
   }
 
   /** Takes room for `open` more open to-dos and `size` more bytes, `added` of them new. Says why there is none. */
-  take(open: number, size: number, added = size): 'list_full' | 'daybook_full' | undefined {
+  take(open: number, size: number, added = size): 'list_full' | 'list_too_large' | 'daybook_full' | undefined {
     const { open: most, size: mostSize, sizeOfAll } = this.#limits
     if (open > 0 && this.#open + open > most) return 'list_full'
-    if (size > 0 && this.#size + size > mostSize) return 'list_full'
+    if (size > 0 && this.#size + size > mostSize) return 'list_too_large'
     // All to-dos are held in memory, whichever list they are on.
     if (added > 0 && this.#all + added > sizeOfAll) return 'daybook_full'
     this.#open += open
@@ -97,7 +97,7 @@ const textsOf = ({ text, notes, due }: Pick<NewTodo, 'text' | 'notes' | 'due'>) 
   ...(due === null ? {} : { due }),
 })
 
-/** Adds all of them, or none. Refuses as `changeWrong` says, `list_full`, `daybook_full`. */
+/** Adds all of them, or none. Refuses as `changeWrong` says, `list_full`, `list_too_large`, `daybook_full`. */
 export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEvent, Added> {
   const { owner, items, limits } = input
   const room = new Room(rows, owner, limits)
@@ -155,7 +155,7 @@ type Edit = {
 
 /**
  * Sets what differs; gives the to-do as it then is.
- * Refuses `todo_unknown`, `precondition_failed`, `list_full`, `daybook_full`, and as `changeWrong` says.
+ * Refuses `todo_unknown`, `precondition_failed`, `list_full`, `list_too_large`, `daybook_full`, and as `changeWrong` says.
  */
 export function changeTodo(rows: Todos, input: Edit, now: number): Decision<TodoEvent, Item> {
   const { owner, id, change, limits, expects } = input

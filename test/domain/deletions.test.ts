@@ -93,7 +93,7 @@ test('undoing stops where the list is full', (t) => {
   })
   const one = sizeOf({ text: 'text of a' })
   t.like(undo(history, ['a', 'b'], { open: 9, size: 2 * one - 1, sizeOfAll: 1e9 }), {
-    result: { failures: [{ id: 'b', why: 'list_full' }] },
+    result: { failures: [{ id: 'b', why: 'list_too_large' }] },
   })
   // It was in memory all the time.
   t.like(undo(history, ['a'], { open: 9, size: one, sizeOfAll: 0 }), { result: { failures: [] } })
