@@ -5,8 +5,9 @@ import type { Event, State } from '../src/domain/domain.ts'
 import { addTodos, type Change, changeTodo, type ListLimits, moveTodo, setDone } from '../src/domain/edits.ts'
 import { decideOnce } from '../src/domain/outcomes.ts'
 import type { Decision } from '../src/domain/shape.ts'
-import { allInOrder, itemOf } from '../src/domain/todos.ts'
+import { itemOf } from '../src/domain/todos.ts'
 import { type List, MAX_TODOS, type Outcome } from './_list.ts'
+import { allInOrder } from './domain/_history.ts'
 
 /** What an act does to the book, and what the model says must come of it. */
 export type Planned = {

@@ -1,12 +1,15 @@
 /** Deletions: the decisions that delete to-dos and undo that, and what of it is kept for how long. */
 import { each, findTodo, getItem, type ListLimits, type Outcome, Room, type Several } from './edits.ts'
 import { accept, type Decision, refuse } from './shape.ts'
-import { deletedInOrder, excerptOf, type Item, itemOf, openInOrder, type TodoEvent, type Todos } from './todos.ts'
+import { deletedByAge, excerptOf, type Item, itemOf, openInOrder, type TodoEvent, type Todos } from './todos.ts'
 
 /** For how long a deletion can be undone. ms */
 export const UNDO_MS = 30 * 86_400_000
 
-/** Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones. */
+/**
+ * Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones.
+ * It always keeps those of its last request, so each answer that promises an undo is true.
+ */
 export function deleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
   const bin = new Bin(rows, owner, limits)
   return each(ids, (id) => {
@@ -34,14 +37,13 @@ class Bin {
   /** What can be undone, the oldest deletion first, with what it takes. */
   readonly #held: { readonly id: string; readonly size: number }[]
   #size: number
-  /** How many of them this decision put there. */
+  /** How many of them this decision put there. These stay. */
   #put = 0
 
   constructor(rows: Todos, owner: string, limits: ListLimits) {
     this.#rows = rows
     this.#limits = limits
-    const deleted = deletedInOrder(rows, owner).sort(([, a], [, b]) => a.expiresAt! - b.expiresAt!)
-    this.#held = deleted.map(([id]) => ({ id, size: this.#sizeOf(id) }))
+    this.#held = deletedByAge(rows, owner).map(([id]) => ({ id, size: this.#sizeOf(id) }))
     this.#size = rows.todos.sizeBy('bin', owner)
   }
 
@@ -49,23 +51,21 @@ class Bin {
     return this.#rows.todos.sizeOf(id)
   }
 
-  /** Takes one in; gives those that can no longer be undone. Where Daybook is nearly full, those are all earlier ones. */
+  /** Takes one in; gives the earlier ones that can no longer be undone: all of them where Daybook is nearly full. */
   put(id: string): string[] {
     const size = this.#sizeOf(id)
     const isFull = this.#rows.todos.totalSize >= NEARLY_FULL * this.#limits.sizeOfAll
     const gone: string[] = []
     while (
-      this.#held.length > 0 &&
-      ((isFull && this.#held.length > this.#put) ||
-        this.#held.length >= this.#limits.open ||
-        this.#size + size > this.#limits.size)
+      this.#held.length > this.#put &&
+      (isFull || this.#held.length >= this.#limits.open || this.#size + size > this.#limits.size)
     ) {
       const oldest = this.#held.shift()!
       this.#size -= oldest.size
       gone.push(oldest.id)
     }
     this.#held.push({ id, size })
-    this.#put = Math.min(this.#put + 1, this.#held.length)
+    this.#put++
     this.#size += size
     return gone
   }

@@ -2,12 +2,12 @@
 import { isDue } from './due.ts'
 import { accept, type Decision, type Reason, refuse, storedSize } from './shape.ts'
 import {
-  allInOrder,
   excerptOf,
   type Field,
   type Item,
   itemOf,
   memorySize,
+  nextTo,
   openInOrder,
   type Priority,
   type Todo,
@@ -67,10 +67,10 @@ export class Room {
   }
 
   /** Takes room for `open` more open to-dos and `size` more bytes, `added` of them new. Says why there is none. */
-  take(open: number, size: number, added = size): 'list_full' | 'daybook_full' | undefined {
+  take(open: number, size: number, added = size): 'list_full' | 'list_too_large' | 'daybook_full' | undefined {
     const { open: most, size: mostSize, sizeOfAll } = this.#limits
     if (open > 0 && this.#open + open > most) return 'list_full'
-    if (size > 0 && this.#size + size > mostSize) return 'list_full'
+    if (size > 0 && this.#size + size > mostSize) return 'list_too_large'
     // All to-dos are held in memory, whichever list they are on.
     if (added > 0 && this.#all + added > sizeOfAll) return 'daybook_full'
     this.#open += open
@@ -97,7 +97,7 @@ const textsOf = ({ text, notes, due }: Pick<NewTodo, 'text' | 'notes' | 'due'>) 
   ...(due === null ? {} : { due }),
 })
 
-/** Adds all of them, or none. Refuses as `changeWrong` says, `list_full`, `daybook_full`. */
+/** Adds all of them, or none. Refuses as `changeWrong` says, `list_full`, `list_too_large`, `daybook_full`. */
 export function addTodos(rows: Todos, input: Add, now: number): Decision<TodoEvent, Added> {
   const { owner, items, limits } = input
   const room = new Room(rows, owner, limits)
@@ -155,7 +155,7 @@ type Edit = {
 
 /**
  * Sets what differs; gives the to-do as it then is.
- * Refuses `todo_unknown`, `precondition_failed`, `list_full`, `daybook_full`, and as `changeWrong` says.
+ * Refuses `todo_unknown`, `precondition_failed`, `list_full`, `list_too_large`, `daybook_full`, and as `changeWrong` says.
  */
 export function changeTodo(rows: Todos, input: Edit, now: number): Decision<TodoEvent, Item> {
   const { owner, id, change, limits, expects } = input
@@ -290,19 +290,17 @@ export function moveTodo(rows: Todos, { owner, id, place }: Move): Decision<Todo
   const beside = 'before' in place ? place.before : 'after' in place ? place.after : undefined
   if (beside === id) return refuse('place_invalid')
   if (beside !== undefined && getItem(rows, owner, beside) === undefined) return refuse('todo_unknown')
-  const all = allInOrder(rows, owner).map(([other]) => other)
-  const before = placeBefore(rows, owner, id, place, all)
-  const isThere = (all[all.indexOf(id) + 1] ?? null) === before
+  const before = placeBefore(rows, owner, id, place)
+  const isThere = nextTo(rows, owner, id) === before
   if (isThere) return accept<TodoEvent, Item>([], item)
   const personal = { excerpt: excerptOf(item.todo) }
   return accept<TodoEvent, Item>([{ type: 'TodoMoved', data: { todo: id, owner, before }, personal }], item)
 }
 
-/** The to-do that a moved one will stand before; `null` for the end. @param all the ids of the list, in order */
-function placeBefore(rows: Todos, owner: string, id: string, place: Place, all: readonly string[]): string | null {
+/** The to-do that a moved one will stand before; `null` for the end. */
+function placeBefore(rows: Todos, owner: string, id: string, place: Place): string | null {
   if ('before' in place) return place.before
-  const others = all.filter((other) => other !== id)
-  if ('after' in place) return others[others.indexOf(place.after) + 1] ?? null
+  if ('after' in place) return nextTo(rows, owner, place.after, id)
   const open = openInOrder(rows, owner).filter(([other]) => other !== id)
   return open[place.position - 1]?.[0] ?? null
 }

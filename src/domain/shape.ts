@@ -183,6 +183,7 @@ export type Reason =
   | 'list_invalid'
   | 'list_foreign'
   | 'list_full'
+  | 'list_too_large'
   | 'daybook_full'
   | 'todo_text_invalid'
   | 'todo_too_long'

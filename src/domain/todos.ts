@@ -86,28 +86,43 @@ const STEP = 2 ** 20
 /** The end of a list at the time of an event: after everything that came before it. */
 const endAt = (seq: number): number => seq * STEP
 
-/** Puts a to-do before another one. Where no rank is left between two, all of the list get new ones, in their order. */
+/** Puts a to-do before another one. Where no rank is left between two, some rows around the place get new ranks. */
 function moveBefore(rows: Todos, id: string, before: string, seq: number): void {
   const [moved, next] = [rows.todos.get(id), rows.todos.get(before)]
   if (moved === undefined || next === undefined || moved.owner !== next.owner || id === before) return
-  const high = next.rank
-  const low = rowsOf(rows, moved.owner).reduce(
-    (most, [other, { rank }]) => (other !== id && rank < high ? Math.max(most, rank) : most),
-    0,
-  )
-  if (high - low > 1) {
-    change(rows, id, () => ({ rank: Math.floor((low + high) / 2) }))
-    return
-  }
-  const others = allInOrder(rows, moved.owner).flatMap(([other]) => (other === id ? [] : other))
-  const order = others.toSpliced(others.indexOf(before), 0, id)
-  const even = evenRanks(order.length, endAt(seq))
-  for (const [place, other] of order.entries()) change(rows, other, () => ({ rank: even[place]! }))
+  const others = rowsOf(rows, moved.owner).filter(([other]) => other !== id)
+  const low = others.reduce((most, [, { rank }]) => (rank < next.rank ? Math.max(most, rank) : most), 0)
+  const middle = low + Math.floor((next.rank - low) / 2)
+  const ranks = middle > low ? [[id, middle] as const] : ranksAround(id, [before, next], others, endAt(seq))
+  for (const [other, rank] of ranks) change(rows, other, () => ({ rank }))
 }
 
-/** `count` ranks at equal distances, all before `end`. */
-export const evenRanks = (count: number, end: number): number[] =>
-  Array.from({ length: count }, (_, i) => Math.floor(((i + 1) * end) / (count + 1)))
+/** The width of the smallest range of ranks whose rows get new ones. */
+const SMALLEST_RANGE = 64
+/** A range has room if its rows can stand this many times their number apart. So a larger range lasts longer. */
+const APART = 16
+
+/**
+ * New ranks for a to-do and for the rows around its place before `next`. The range doubles until it has room.
+ * So a move changes few rows on average (Bender et al., Two Simplified Algorithms for Maintaining Order in a List, 2002).
+ * @param end after all ranks of the list
+ */
+function ranksAround(
+  id: string,
+  [before, next]: Row,
+  others: readonly Row[],
+  end: number,
+): [id: string, rank: number][] {
+  for (let width = SMALLEST_RANGE; ; width *= 2) {
+    const from = next.rank - (next.rank % width)
+    const to = Math.min(from + width, end)
+    const around = others.filter(([, { rank }]) => rank >= from && rank < to)
+    const apart = Math.floor((to - from) / (around.length + 2))
+    if (apart < APART * around.length && width < end) continue
+    const ids = around.sort(byRank).map(([other]) => other)
+    return ids.toSpliced(ids.indexOf(before), 0, id).map((other, i) => [other, from + (i + 1) * apart])
+  }
+}
 
 const change = ({ todos }: Todos, id: string, to: (todo: Todo) => Partial<Todo>): void => {
   const todo = todos.get(id)
@@ -166,9 +181,21 @@ export const openInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, '
 export const keptInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'owner', owner).sort(byRank)
 /** Deleted ones that can still be undone, in order. */
 export const deletedInOrder = (rows: Todos, owner: string): Row[] => rowsBy(rows, 'bin', owner).sort(byRank)
+/** Deleted ones that can still be undone, the oldest deletion first. Those of one time stand in order. */
+export const deletedByAge = (rows: Todos, owner: string): Row[] =>
+  rowsBy(rows, 'bin', owner).sort((a, b) => a[1].expiresAt! - b[1].expiresAt! || byRank(a, b))
+/** All that has a place in the list, in no order. */
 const rowsOf = (rows: Todos, owner: string): Row[] => [...rowsBy(rows, 'owner', owner), ...rowsBy(rows, 'bin', owner)]
-/** All that has a place in the list. */
-export const allInOrder = (rows: Todos, owner: string): Row[] => rowsOf(rows, owner).sort(byRank)
+
+/** The to-do that follows another one, deleted or not; `null` at the end. @param passed a to-do that does not count */
+export function nextTo(rows: Todos, owner: string, id: string, passed?: string): string | null {
+  const after = rows.todos.get(id)!.rank
+  const [next] = rowsOf(rows, owner).reduce<[id: string | null, rank: number]>(
+    (least, [other, { rank }]) => (rank > after && rank < least[1] && other !== passed ? [other, rank] : least),
+    [null, Number.POSITIVE_INFINITY],
+  )
+  return next
+}
 
 /** One of the texts; `null` where there is none, or its key is gone. */
 export function textOf({ parts }: Todo, field: Field): string | null {

@@ -269,9 +269,17 @@ export const refusals: Rows = {
     'The access token is for another list. Use "me" for the list of the signed-in user.',
   ),
   lists_too_many: row(409, 'too_many_lists', 'The limit of 10,000 lists is reached.'),
-  list_full: row(409, 'list_full', 'The list is full: delete something first.', {
-    mcp: 'The list is full. Ask the user what may be deleted, and do not add more until then.',
+  list_full: row(409, 'list_full', 'The list may not hold so many open to-dos: complete or delete some first.', {
+    mcp: 'The list may not hold so many open to-dos. Ask the user which are done or may be deleted, and add or reopen none until then.',
   }),
+  list_too_large: row(
+    409,
+    'list_full',
+    'The list may not take so much room, done to-dos included: delete or shorten some first.',
+    {
+      mcp: 'The list may not take so much room, done to-dos included. Ask the user which may be deleted or shortened, and add no text until then.',
+    },
+  ),
   daybook_full: row(507, 'daybook_full', 'This Daybook holds as many to-dos as it may: tell its operator.', {
     mcp: 'This Daybook is full. Tell the user that its operator has to make room.',
   }),

@@ -3,7 +3,7 @@
 import { dropExpired, type Event, evolve, initial, type State, tablesOf } from '../../src/domain/domain.ts'
 import type { ListLimits } from '../../src/domain/edits.ts'
 import { type Actor, type Decision, type Fact, type Recorded, storedSize } from '../../src/domain/shape.ts'
-import { type Field, openInOrder, type Priority, textOf } from '../../src/domain/todos.ts'
+import { deletedInOrder, type Field, keptInOrder, openInOrder, type Priority, textOf } from '../../src/domain/todos.ts'
 
 /** Noon, when every history begins. ms since 1970. */
 export const NOON = Date.UTC(2026, 10, 20, 12)
@@ -98,6 +98,10 @@ export const todoAdded = (owner: string, todo: string, texts: Texts, priority: P
 /** The texts of the open to-dos of a list, in order; '' for one that cannot be read any more. */
 export const openTexts = ({ state }: History, owner: string): string[] =>
   openInOrder(state, owner).map(([, todo]) => textOf(todo, 'text') ?? '')
+
+/** All rows of a list in order: open, done and deleted ones. */
+export const allInOrder = (state: State, owner: string) =>
+  [...keptInOrder(state, owner), ...deletedInOrder(state, owner)].sort(([, a], [, b]) => a.rank - b.rank)
 
 export const CALLBACK = 'https://chat.openai.com/aip/plugin-1/oauth/callback'
 

@@ -143,9 +143,9 @@ test('87. a list, and all lists together, take so much memory and no more', (t) 
   const limits = (size: number, sizeOfAll: number): ListLimits => ({ open: 100, size, sizeOfAll })
   const fits = add(history, [draft('b')], limits(2 * one, 2 * one + his))
   t.is(fits.refusal, undefined)
-  t.deepEqual(add(history, [draft('b')], limits(2 * one - 1, 1e9)), { facts: [], refusal: 'list_full' })
+  t.deepEqual(add(history, [draft('b')], limits(2 * one - 1, 1e9)), { facts: [], refusal: 'list_too_large' })
   t.deepEqual(add(history, [draft('b')], limits(1e9, 2 * one + his - 1)), { facts: [], refusal: 'daybook_full' })
-  t.is(add(history, [draft('b'), draft('c')], limits(3 * one - 1, 1e9)).refusal, 'list_full')
+  t.is(add(history, [draft('b'), draft('c')], limits(3 * one - 1, 1e9)).refusal, 'list_too_large')
   history.when(remove(history, ['a']))
   t.is(add(history, [draft('b')], limits(one, 1e9)).refusal, undefined, 'a deleted one leaves its list')
   t.is(add(history, [draft('b')], limits(1e9, 2 * one + his - 1)).refusal, 'daybook_full', 'but not the memory')
@@ -265,7 +265,7 @@ test('87. a change may take the room that there is, and a full list may always s
   const growth = 2 * (storedSize({ ...excerpt('a'), text: long }) - storedSize({ text: 'text of a' }))
   const [size, all] = [history.state.todos.sizeBy('owner', 'alice'), history.state.todos.totalSize]
   const limits = (list: number, total: number): ListLimits => ({ open: 100, size: list, sizeOfAll: total })
-  t.is(edit(history, 'a', { text: long }, limits(size + growth - 1, 1e9)).refusal, 'list_full')
+  t.is(edit(history, 'a', { text: long }, limits(size + growth - 1, 1e9)).refusal, 'list_too_large')
   t.is(edit(history, 'a', { text: long }, limits(1e9, all + growth - 1)).refusal, 'daybook_full')
   t.is(history.when(edit(history, 'a', { text: long }, limits(size + growth, all + growth))).refusal, undefined)
   t.is(history.state.todos.sizeBy('owner', 'alice'), size + growth)
@@ -357,6 +357,6 @@ test('rescheduling several: each once, the later date counts; what fails does no
   const again = { owner: 'alice', items: [{ id: 'c', due: null }], limits: { open: 0, size: 0, sizeOfAll: 0 } }
   t.deepEqual(rescheduleTodos(history.state, again, NOON).facts, [], 'nothing differs')
   t.like(rescheduleTodos(history.state, { ...again, items: [{ id: 'b', due: '2026-12-01' }] }, NOON), {
-    result: { failures: [{ id: 'b', why: 'list_full' }] },
+    result: { failures: [{ id: 'b', why: 'list_too_large' }] },
   })
 })

@@ -11,6 +11,8 @@ import { asking, BATCH, begin, ITEMS, NO_ID, refusing } from './_items.ts'
 import { send } from './_wire.ts'
 
 const UNKNOWN = 'There is no to-do of that ID.'
+const OPEN = 'The list may not hold so many open to-dos: complete or delete some first.'
+const SIZE = 'The list may not take so much room, done to-dos included: delete or shorten some first.'
 const namesOf = (items: readonly Item[]): string => items.map(({ todo }) => todo).join(' ')
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ todo: `t${i}` }))
 
@@ -335,15 +337,15 @@ test('more than MAX_OPEN_TODOS open to-dos: 409, whole or one by one; what is do
   const [a, b] = items.map(({ id }) => id)
   await refused(await ask('POST', BATCH, { action: 'add', items: numbered(2) }), 409, 'list_full', 'all or none')
   const [c] = (await add('c')).map(({ id }) => id)
-  await refused(await ask('POST', ITEMS, { todo: 'd' }), 409, 'list_full', 'full')
+  await refused(await ask('POST', ITEMS, { todo: 'd' }), 409, 'list_full', 'full', OPEN)
   await ask('POST', BATCH, { action: 'complete', ids: [a, b] })
   await add('d', 'e')
-  await refused(await ask('PATCH', `${ITEMS}/${a}`, { done: false }), 409, 'list_full', 'reopened')
+  await refused(await ask('PATCH', `${ITEMS}/${a}`, { done: false }), 409, 'list_full', 'reopened', OPEN)
   await ask('DELETE', `${ITEMS}/${c}`)
   await news()
   const reopened = (await ask('POST', BATCH, { action: 'reopen', ids: [a, b] })).json
   t.is(namesOf(reopened.items), 'a')
-  t.deepEqual(reopened.failures, [{ id: b, why: 'The list is full: delete something first.' }])
+  t.deepEqual(reopened.failures, [{ id: b, why: OPEN }])
   t.is((await ask('POST', BATCH, { action: 'undelete', ids: [c] })).json.failures.length, 1)
   t.deepEqual(await news(), ['TodoReopened'])
   // A full list can still be changed, and what makes a text shorter makes room.
@@ -355,8 +357,8 @@ test('a list that is full by size can still be changed, if the change makes it n
   const { ask, add, refused, news } = await begin(t, { maxListSize: 40_000 })
   const [item] = await add({ todo: 'x'.repeat(9000), notes: 'y'.repeat(2000) })
   const patch = (change: object) => ask('PATCH', `${ITEMS}/${item!.id}`, change)
-  await refused(await ask('POST', ITEMS, { todo: 'x'.repeat(4000) }), 409, 'list_full', 'full')
-  await refused(await patch({ todo: 'x'.repeat(9001) }), 409, 'list_full', 'the notes keep what they came with')
+  await refused(await ask('POST', ITEMS, { todo: 'x'.repeat(4000) }), 409, 'list_full', 'full', SIZE)
+  await refused(await patch({ todo: 'x'.repeat(9001) }), 409, 'list_full', 'the notes keep what they came with', SIZE)
   for (const change of [{ priority: 1 }, { notes: null }, { todo: 'x' }])
     t.is((await patch(change)).status, 200, JSON.stringify(change))
   t.is((await ask('POST', ITEMS, { todo: 'x'.repeat(9000) })).status, 201)

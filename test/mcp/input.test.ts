@@ -139,7 +139,8 @@ test('87. a full list is told with what to do about it; a batch that does not fi
   const { world, alice } = await startMcp(t, { maxOpenTodos: 3 })
   await alice.did('add_todos', { items: [{ todo: 'one' }, { todo: 'two' }] })
   await world.news()
-  const full = 'The list is full. Ask the user what may be deleted, and do not add more until then.'
+  const full =
+    'The list may not hold so many open to-dos. Ask the user which are done or may be deleted, and add or reopen none until then.'
   t.is(await alice.failed('add_todos', { items: [{ todo: 'three' }, { todo: 'four' }] }), full)
   t.deepEqual(await world.news(), [])
   const [three] = (await alice.did('add_todos', { items: [{ todo: 'three' }] })).items
@@ -147,6 +148,21 @@ test('87. a full list is told with what to do about it; a batch that does not fi
   await alice.did('add_todos', { items: [{ todo: 'four' }] })
   t.is(await alice.failed('reopen_todos', { ids: [three.id] }), `Nothing was changed. ${three.id}: ${full}`)
   t.deepEqual(await world.news(), ['TodoAdded', 'TodoCompleted', 'TodoAdded'])
+})
+
+test('87. a list that is too large is told with what to do about it, which is not to complete some', async (t) => {
+  const { world, alice } = await startMcp(t, { maxListSize: 40_000 })
+  const long = { todo: 'x'.repeat(9000) }
+  const [one] = (await alice.did('add_todos', { items: [long] })).items
+  await alice.did('complete_todos', { ids: [one.id] })
+  await world.news()
+  const full =
+    'The list may not take so much room, done to-dos included. Ask the user which may be deleted or shortened, and add no text until then.'
+  t.is(await alice.failed('add_todos', { items: [long] }), full)
+  t.is(await alice.failed('update_todo', { id: one.id, notes: 'y'.repeat(9000) }), full)
+  t.deepEqual(await world.news(), [])
+  await alice.did('update_todo', { id: one.id, todo: 'short' })
+  t.is((await alice.did('add_todos', { items: [long] })).items.length, 1)
 })
 
 test('a batch of 25 to-dos of full length, every character escaped, is taken', async (t) => {

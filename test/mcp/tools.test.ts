@@ -153,7 +153,7 @@ for (const generation of GENERATIONS) {
     t.deepEqual(await alice.did('delete_todos', { ids: [b, 'nobody'] }, of), {
       items: [added[1]],
       failures: [{ id: 'nobody', why: UNKNOWN }],
-      undo: 'To undo, call undo_delete with these ids within 30 days.',
+      undo: 'To undo, call undo_delete with the ids of items within 30 days. Many later deletions can end that sooner.',
     })
     t.deepEqual(await world.news(), ['TodoDeleted'])
     t.is(await alice.failed('delete_todos', { ids: [b] }, of), `Nothing was changed. ${b}: ${UNKNOWN}`)
@@ -168,6 +168,19 @@ for (const generation of GENERATIONS) {
       `Nothing was changed. ${c}: That to-do is not deleted, so there is nothing to undo. nobody: ${UNKNOWN}`,
     )
     t.deepEqual(await world.news(), [])
+  })
+
+  test(`${generation}: what delete_todos says can be undone can be, also more than the list may hold`, async (t) => {
+    const { alice } = await startMcp(t, { maxOpenTodos: 2 })
+    const all: { id: string }[] = []
+    for (const todo of ['a', 'b', 'c', 'd', 'e']) {
+      const [added] = (await alice.did('add_todos', { items: [{ todo }] }, of)).items
+      all.push((await alice.did('complete_todos', { ids: [added.id] }, of)).items[0])
+    }
+    const ids = all.map(({ id }) => id)
+    const deleted = await alice.did('delete_todos', { ids }, of)
+    t.deepEqual([deleted.items, deleted.failures], [all, []])
+    t.deepEqual(await alice.did('undo_delete', { ids }, of), { items: all, failures: [] })
   })
 
   test(`${generation}: get_overview counts, and names what comes next by the user’s date`, async (t) => {

@@ -11,7 +11,7 @@ export const legalPage = ({ publicUrl, contactEmail }: Settings): Page => ({
     <ul>
       <li>Your username, and your e-mail address if you gave one.</li>
       <li>Your password, only as an Argon2id hash.</li>
-      <li>The to-dos that you or your apps write, also for 30 days after they are deleted, so that you can undo it.</li>
+      <li>The to-dos that you or your apps write, also for up to 30 days after they are deleted, so that you can undo it.</li>
       <li>A record of what was done with your account: what, when, through which app, in which conversation,
         from which IP address, with which browser.</li>
     </ul>

@@ -5,13 +5,13 @@ import { rendered } from '../outcome.ts'
 import { args, failures, ids, item, outcome } from '../schemas.ts'
 import { CHANGES, tool } from '../tool.ts'
 
-const UNDO = 'To undo, call undo_delete with these ids within 30 days.'
+const UNDO = 'To undo, call undo_delete with the ids of items within 30 days. Many later deletions can end that sooner.'
 
 export const deleteTodos = tool({
   name: 'delete_todos',
   title: 'Delete to-dos',
   description:
-    'Deletes to-dos. Use it only when the user wants them gone; for what is done use complete_todos. Ask first if it is not clear which ones are meant. It can be undone for 30 days with undo_delete and the same ids: tell the user so.',
+    'Deletes to-dos. Use it only when the user wants them gone; for what is done use complete_todos. Ask first if it is not clear which ones are meant. It can be undone for up to 30 days with undo_delete and the same ids: tell the user so.',
   scope: WRITE,
   input: args({ ids }),
   output: z.strictObject({ items: z.array(item), failures, undo: z.string() }),
@@ -25,7 +25,7 @@ export const undoDelete = tool({
   name: 'undo_delete',
   title: 'Undo a deletion',
   description:
-    'Brings deleted to-dos back as they were, in their old place. Works for 30 days. Find their ids with find_todos and state "deleted".',
+    'Brings deleted to-dos back as they were, in their old place. Works for up to 30 days; later deletions can end that sooner. Find their ids with find_todos and state "deleted".',
   scope: WRITE,
   input: args({ ids }),
   output: outcome,
