@@ -1,5 +1,5 @@
 /** Deletions: the decisions that delete to-dos and undo that, and what of it is kept for how long. */
-import { each, findTodo, getItem, type ListLimits, type Outcome, Room, type Several } from './edits.ts'
+import { type BatchResult, each, findTodo, getItem, type ListLimits, Room, type Several } from './edits.ts'
 import { accept, type Decision, refuse } from './shape.ts'
 import { deletedByAge, excerptOf, type Item, itemOf, openInOrder, type TodoEvent, type Todos } from './todos.ts'
 
@@ -10,7 +10,11 @@ export const UNDO_MS = 30 * 86_400_000
  * Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones.
  * It always keeps those of its last request, so each answer that promises an undo is true.
  */
-export function deleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
+export function deleteTodos(
+  rows: Todos,
+  { owner, ids, limits }: Several,
+  now: number,
+): Decision<TodoEvent, BatchResult> {
   const bin = new Bin(rows, owner, limits)
   return each(ids, (id) => {
     const item = getItem(rows, owner, id)
@@ -72,7 +76,11 @@ class Bin {
 }
 
 /** Takes deletions back: each to-do is again what it was, where it was. */
-export function undeleteTodos(rows: Todos, { owner, ids, limits }: Several, now: number): Decision<TodoEvent, Outcome> {
+export function undeleteTodos(
+  rows: Todos,
+  { owner, ids, limits }: Several,
+  now: number,
+): Decision<TodoEvent, BatchResult> {
   const room = new Room(rows, owner, limits)
   return each(ids, (id) => {
     const todo = findTodo(rows, owner, id)

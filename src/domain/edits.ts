@@ -220,12 +220,12 @@ function applied(item: Item, { text, ...change }: Change, now: number): Item {
 
 /** A to-do that a request named, and why nothing was done about it. */
 export type Failure = { readonly id: string; readonly why: Reason }
-export type Outcome = { readonly items: readonly Item[]; readonly failures: readonly Failure[] }
+export type BatchResult = { readonly items: readonly Item[]; readonly failures: readonly Failure[] }
 
 type Done = { readonly facts: readonly TodoEvent[]; readonly item: Item }
 
 /** Does the same to several to-dos, each once; what fails for one does not hold up the others. */
-export function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, Outcome> {
+export function each(ids: readonly string[], act: (id: string) => Done | Reason): Decision<TodoEvent, BatchResult> {
   const [facts, items, failures]: [TodoEvent[], Item[], Failure[]] = [[], [], []]
   for (const id of new Set(ids)) {
     const done = act(id)
@@ -241,7 +241,11 @@ export function each(ids: readonly string[], act: (id: string) => Done | Reason)
 export type Several = { readonly owner: string; readonly ids: readonly string[]; readonly limits: ListLimits }
 
 /** Marks to-dos as done, or as open again. Those that are so already stay. */
-export function setDone(rows: Todos, input: Several & { done: boolean }, now: number): Decision<TodoEvent, Outcome> {
+export function setDone(
+  rows: Todos,
+  input: Several & { done: boolean },
+  now: number,
+): Decision<TodoEvent, BatchResult> {
   const { owner, ids, limits, done } = input
   const room = new Room(rows, owner, limits)
   return each(ids, (id) => {
@@ -262,7 +266,7 @@ type Reschedule = {
 }
 
 /** Sets due dates, or takes them away. Where one to-do is named twice, the later one counts. */
-export function rescheduleTodos(rows: Todos, input: Reschedule, now: number): Decision<TodoEvent, Outcome> {
+export function rescheduleTodos(rows: Todos, input: Reschedule, now: number): Decision<TodoEvent, BatchResult> {
   const { owner, items, limits } = input
   const dues = new Map(items.map(({ id, due }) => [id, due]))
   const room = new Room(rows, owner, limits)

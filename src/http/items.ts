@@ -4,7 +4,16 @@ import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import type { ListCaller } from '../service/authentication.ts'
 import { sentence } from '../service/refusals.ts'
-import { etagOf, type Item, type Outcome, type Place, READ, type Safely, type Todos, WRITE } from '../service/todos.ts'
+import {
+  type BatchResult,
+  etagOf,
+  type Item,
+  type Place,
+  READ,
+  type Safely,
+  type Todos,
+  WRITE,
+} from '../service/todos.ts'
 import { JSON_TYPE, MAX_BATCH_BYTES, MERGE_PATCH_TYPE, readJson } from './body.ts'
 import { requireListCaller } from './callers.ts'
 import { type Body, changeOf, draftOf, idsOf, keyOf, optionalText, queryOf, requiredText } from './members.ts'
@@ -104,7 +113,7 @@ function answerItem(ctx: Context, item: Item): void {
 
 type Act = (todos: Todos, caller: ListCaller, body: Body, safely: Safely) => Promise<object>
 const several =
-  (run: (todos: Todos) => (caller: ListCaller, ids: readonly string[], safely: Safely) => Promise<Outcome>): Act =>
+  (run: (todos: Todos) => (caller: ListCaller, ids: readonly string[], safely: Safely) => Promise<BatchResult>): Act =>
   async (todos, caller, { ids, items }, safely) => {
     if (items !== undefined) throw new Refused('batch_invalid', 'This action takes "ids", not "items".')
     return inWords(await run(todos)(caller, idsOf(ids), safely))
@@ -135,7 +144,7 @@ const actions = {
 } satisfies { readonly [action: string]: Act }
 type Action = keyof typeof actions
 
-const inWords = ({ items, failures }: Outcome): object => ({
+const inWords = ({ items, failures }: BatchResult): object => ({
   items,
   failures: failures.map(({ id, why }) => ({ id, why: sentence(why) })),
 })

@@ -56,9 +56,9 @@ async function ownForm(ctx: Context, deps: Deps): Promise<{ visitor: SignedIn; f
   return { visitor, fields }
 }
 
-type Outcome = Pick<KeysPage, 'made' | 'errors' | 'label'>
+type FormResult = Pick<KeysPage, 'made' | 'errors' | 'label'>
 
-async function pageFor(ctx: Context, deps: Deps, visitor: SignedIn, outcome: Outcome = {}): Promise<Page> {
+async function pageFor(ctx: Context, deps: Deps, visitor: SignedIn, outcome: FormResult = {}): Promise<Page> {
   const { services, settings } = deps
   const keys = await services.keys.listOwn(sessionCaller(provenance(ctx), visitor), visitor.user.id)
   const formToken = tokenFor(ctx, deps, 'keys', visitor.session)

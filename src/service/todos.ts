@@ -16,6 +16,7 @@ import { isDate, isDue } from '../domain/due.ts'
 import {
   type Added,
   addTodos,
+  type BatchResult,
   type Change,
   changeTodo,
   changeWrong,
@@ -25,7 +26,6 @@ import {
   MAX_BATCH,
   moveTodo,
   type NewTodo,
-  type Outcome,
   type Place,
   rescheduleTodos,
   setDone,
@@ -43,7 +43,7 @@ import type { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
 import { digest } from './secrets.ts'
 
-export type { Change, Failure, Item, Outcome, Overview, Place }
+export type { BatchResult, Change, Failure, Item, Overview, Place }
 export { changeWrong, MAX_BATCH }
 
 /** A to-do as a caller describes a new one. */
@@ -168,20 +168,20 @@ export class Todos {
     )
   }
 
-  complete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+  complete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<BatchResult> =>
     this.#several(caller, 'complete', ids, safely, (state, several, now) =>
       setDone(state, { ...several, done: true }, now),
     )
 
-  reopen = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+  reopen = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<BatchResult> =>
     this.#several(caller, 'reopen', ids, safely, (state, several, now) =>
       setDone(state, { ...several, done: false }, now),
     )
 
-  delete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+  delete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<BatchResult> =>
     this.#several(caller, 'delete', ids, safely, deleteTodos)
 
-  undelete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<Outcome> =>
+  undelete = (caller: ListCaller, ids: readonly string[], safely?: Safely): Promise<BatchResult> =>
     this.#several(caller, 'undelete', ids, safely, undeleteTodos)
 
   /** Sets due dates; `null` takes one away. */
@@ -189,7 +189,7 @@ export class Todos {
     caller: ListCaller,
     items: readonly { readonly id: string; readonly due: string | null }[],
     { key }: Safely = {},
-  ): Promise<Outcome> {
+  ): Promise<BatchResult> {
     requireScope(caller, WRITE)
     requireBatch(items)
     const write = { operation: 'reschedule', input: items, key }
@@ -240,8 +240,8 @@ export class Todos {
       state: State,
       several: { owner: string; ids: readonly string[]; limits: ListLimits },
       now: number,
-    ) => Decision<TodoEvent, Outcome>,
-  ): Promise<Outcome> {
+    ) => Decision<TodoEvent, BatchResult>,
+  ): Promise<BatchResult> {
     requireScope(caller, WRITE)
     requireBatch(ids)
     return this.#write(caller, { operation, input: ids, key }, false, (state, owner, now) =>

@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { UNDO_MS } from '../../src/domain/deletions.ts'
 import {
   type Added,
+  type BatchResult,
   getItem,
   type ListLimits,
-  type Outcome,
   type Place,
   rescheduleTodos,
 } from '../../src/domain/edits.ts'
@@ -218,7 +218,7 @@ const act = fc.oneof(
 )
 type Act = typeof act extends fc.Arbitrary<infer A> ? A : never
 
-function decide(history: History, one: Act, limits: ListLimits): Decision<TodoEvent, Added | Item | Outcome> {
+function decide(history: History, one: Act, limits: ListLimits): Decision<TodoEvent, Added | Item | BatchResult> {
   switch (one.act) {
     case 'add':
       return add(history, [draft(one.id, { text: one.text, due: one.due, priority: one.priority })], limits)

@@ -1,7 +1,7 @@
 /** Tools that add to-dos and change them. */
 import { z } from 'zod'
 import { MAX_BATCH, type Place, WRITE } from '../../../service/todos.ts'
-import { rendered } from '../outcome.ts'
+import { rendered } from '../batch-result.ts'
 import { args, due, id, ids, item, notes, oneItem, outcome, priority, text } from '../schemas.ts'
 import { CHANGES, tool } from '../tool.ts'
 

@@ -1,7 +1,7 @@
 /** Tools that delete to-dos, and take that back. */
 import { z } from 'zod'
 import { WRITE } from '../../../service/todos.ts'
-import { rendered } from '../outcome.ts'
+import { rendered } from '../batch-result.ts'
 import { args, failures, ids, item, outcome } from '../schemas.ts'
 import { CHANGES, tool } from '../tool.ts'
 

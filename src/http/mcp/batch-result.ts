@@ -1,13 +1,13 @@
 /** Results of tools that name several to-dos: what was done, and what was not. */
 import type { Reason } from '../../domain/shape.ts'
 import { Refused } from '../../ledger/refused.ts'
-import type { Failure, Item, Outcome } from '../../service/todos.ts'
+import type { BatchResult, Failure, Item } from '../../service/todos.ts'
 import { told } from './tool.ts'
 
 export type Rendered = { readonly items: Item[]; readonly failures: { readonly id: string; readonly why: string }[] }
 
 /** @throws {Refused} with a sentence for each reason, where nothing was done at all */
-export function rendered({ items, failures }: Outcome): Rendered {
+export function rendered({ items, failures }: BatchResult): Rendered {
   const [first] = failures
   if (items.length === 0 && first !== undefined) throw new Refused(first.why, allFailed(failures))
   return { items: [...items], failures: failures.map(({ id, why }) => ({ id, why: told({ reason: why }) })) }
