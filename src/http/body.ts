@@ -186,14 +186,16 @@ const FIRST_BYTES = 4096
 
 /**
  * The bytes of a body, in one buffer that grows with what has come: what is only announced takes no memory.
- * @throws {Refused} `request_too_large`, `request_malformed` where its sender left
+ * @throws {Refused} `request_too_large`; `request_malformed` where its sender left or was answered meanwhile
  */
 async function readBytes(ctx: Context, limit: number): Promise<Buffer> {
-  const { req } = ctx
+  const { req, res } = ctx
   if (Number(ctx.get('content-length') || 0) > limit) throw new Refused('request_too_large')
   if (isOverrun(req)) throw new Refused('request_too_large')
+  // The sender has left or was answered meanwhile, as at the deadline: no event would end the reading.
+  if (res.closed) throw new Refused('request_malformed')
   // RFC 9110 §10.1.1: the client sends its body after this.
-  if (ctx.get('expect').toLowerCase() === '100-continue') ctx.res.writeContinue()
+  if (ctx.get('expect').toLowerCase() === '100-continue') res.writeContinue()
   let kept: Buffer = Buffer.allocUnsafeSlow(Math.min(limit, FIRST_BYTES))
   let length = 0
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -210,11 +212,15 @@ async function readBytes(ctx: Context, limit: number): Promise<Buffer> {
   const left = (): void => reject(new Refused('request_malformed'))
   const listeners = { data: take, overrun: tooLarge, end: resolve, error: left, close: left }
   for (const [event, listener] of Object.entries(listeners)) req.on(event, listener)
+  // Node does not close a request whose connection ends after the answer.
+  res.on('close', left)
   try {
     await promise
   } finally {
     for (const [event, listener] of Object.entries(listeners)) req.off(event, listener)
-    if (!req.complete) req.pause()
+    res.off('close', left)
+    // After the answer the rest is discarded, so that the answer arrives.
+    if (!req.complete && !res.writableEnded) req.pause()
   }
   return kept.subarray(0, length)
 }
