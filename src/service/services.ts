@@ -8,7 +8,7 @@ import { Authentication } from './authentication.ts'
 import { Authorization } from './authorization.ts'
 import { documentFetcher } from './documents.ts'
 import { Keys } from './keys.ts'
-import { Limits } from './limits.ts'
+import { Limits, Places } from './limits.ts'
 import type { Policy } from './policy.ts'
 import { ServiceToken } from './service-token.ts'
 import { Todos } from './todos.ts'
@@ -16,6 +16,8 @@ import { Users } from './users.ts'
 
 export type Services = OperatorServices & {
   readonly limits: Limits
+  /** For request bodies that take much memory. */
+  readonly places: Places
   readonly authentication: Authentication
   readonly accounts: Accounts
   readonly todos: Todos
@@ -43,6 +45,7 @@ export function createServices(
   return {
     ...shared,
     limits,
+    places: new Places(),
     authentication: new Authentication(ledger, limits, policy),
     accounts: new Accounts(ledger, limits, shared.users, policy),
     todos: new Todos(ledger, limits, policy),
