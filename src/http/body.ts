@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import bodyParser from 'koa-bodyparser'
 import { Refused } from '../ledger/refused.ts'
+import type { Places } from '../service/limits.ts'
 import { breakOf, lineAndColumn } from './json.ts'
 import { isRepeated, requireFewParameters } from './parse.ts'
 
@@ -16,11 +17,16 @@ export const FORM_TYPE = 'application/x-www-form-urlencoded'
 /** 25 to-dos with texts and notes of 10,000 code points (2.0 MB in UTF-8), and what stands around them. */
 export const MAX_BATCH_BYTES = 2 * 1024 * 1024
 
-/** How many bytes are read of each type, where a route does not read its body itself. */
+/**
+ * The largest body that needs no place: a text of 10,000 code points, each written as two `\uXXXX` (120 kB), and 40 kB
+ * for the rest.
+ */
+const SMALL_BYTES = 160 * 1024
+
+/** How many bytes are read of each type, where a route does not read its body itself. None is above `SMALL_BYTES`. */
 const LIMITS: { readonly [type: string]: number } = {
-  /** A text of 10,000 code points, each written as two `\uXXXX` (120 kB), and 40 kB for the rest. */
-  [JSON_TYPE]: 160 * 1024,
-  [MERGE_PATCH_TYPE]: 160 * 1024,
+  [JSON_TYPE]: SMALL_BYTES,
+  [MERGE_PATCH_TYPE]: SMALL_BYTES,
   /** A password of 1,024 characters, percent-encoded, and the state of an authorization. */
   [FORM_TYPE]: 64 * 1024,
 }
@@ -115,14 +121,24 @@ export const parseBody =
     return next()
   }
 
+/** How a route reads its body itself. */
+type Reading = {
+  /** Bytes. */
+  readonly limit: number
+  /** A body of more than 160 kB has one of them until it is read and parsed. */
+  readonly places: Places
+  /** Whose place that is: the `budget` of the caller. */
+  readonly budget: string
+}
+
 /**
  * Reads JSON where a route reads its body itself, once it is known who sent it. `jsonObject` then refuses other types.
- * @param limit bytes
- * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`
+ * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a place
  */
-export async function readJson(ctx: Context, limit: number): Promise<void> {
+export async function readJson(ctx: Context, { limit, places, budget }: Reading): Promise<void> {
   const type = mediaType(ctx)
-  if (hasBody(ctx) && [JSON_TYPE, MERGE_PATCH_TYPE].includes(type)) await parse(ctx, type, await readBytes(ctx, limit))
+  if (!hasBody(ctx) || ![JSON_TYPE, MERGE_PATCH_TYPE].includes(type)) return
+  await places.within(budget, async (enter) => parse(ctx, type, await readBytes(ctx, limit, enter)))
 }
 
 /** koa-bodyparser decodes and parses JSON. Forms are kept as text: `formFields` reads them, more strictly than it does. */
@@ -159,15 +175,15 @@ export function brokenJson(text: string): Refused {
 
 /**
  * The text of a body that its route reads itself (`readsOwnBody` in the sitemap), once it is known who sent it.
- * @param types the media types that are taken @param limit bytes
- * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`
+ * @param types the media types that are taken
+ * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a place
  */
 export async function readBody(
   ctx: Context,
-  { types = [JSON_TYPE], limit }: { readonly types?: readonly string[]; readonly limit: number },
+  { types = [JSON_TYPE], limit, places, budget }: Reading & { readonly types?: readonly string[] },
 ): Promise<string> {
   if (!types.includes(mediaType(ctx))) throw new Refused('media_type_unsupported')
-  return textOf(await readBytes(ctx, limit))
+  return places.within(budget, async (enter) => textOf(await readBytes(ctx, limit, enter)))
 }
 
 function requireUtf8(bytes: Buffer): void {
@@ -186,35 +202,52 @@ const FIRST_BYTES = 4096
 
 /**
  * The bytes of a body, in one buffer that grows with what has come: what is only announced takes no memory.
- * @throws {Refused} `request_too_large`, `request_malformed` where its sender left
+ * @param enter is called when the body is known to be larger than `SMALL_BYTES`; what it throws ends the reading
+ * @throws {Refused} `request_too_large`; `request_malformed` where its sender left or was answered meanwhile
  */
-async function readBytes(ctx: Context, limit: number): Promise<Buffer> {
-  const { req } = ctx
-  if (Number(ctx.get('content-length') || 0) > limit) throw new Refused('request_too_large')
+async function readBytes(ctx: Context, limit: number, enter?: () => void): Promise<Buffer> {
+  const { req, res } = ctx
+  const announced = Number(ctx.get('content-length') || 0)
+  if (announced > limit) throw new Refused('request_too_large')
   if (isOverrun(req)) throw new Refused('request_too_large')
+  // The sender has left or was answered meanwhile, as at the deadline: no event would end the reading.
+  if (res.closed) throw new Refused('request_malformed')
+  if (announced > SMALL_BYTES) enter?.()
   // RFC 9110 §10.1.1: the client sends its body after this.
-  if (ctx.get('expect').toLowerCase() === '100-continue') ctx.res.writeContinue()
+  if (ctx.get('expect').toLowerCase() === '100-continue') res.writeContinue()
   let kept: Buffer = Buffer.allocUnsafeSlow(Math.min(limit, FIRST_BYTES))
   let length = 0
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const take = (piece: Buffer): void => {
     const needed = length + piece.length
-    if (needed > limit) {
-      tooLarge()
+    try {
+      if (needed > limit) throw new Refused('request_too_large')
+      if (needed > SMALL_BYTES) enter?.()
+    } catch (error) {
+      stop(error)
       return
     }
     if (needed > kept.length) kept = grown(kept, length, needed, limit)
     length += piece.copy(kept, length)
   }
-  const tooLarge = (): void => reject(new Refused('request_too_large'))
+  /** Keeps nothing of what still comes. */
+  const stop = (error: unknown): void => {
+    req.off('data', take)
+    reject(error)
+  }
+  const tooLarge = (): void => stop(new Refused('request_too_large'))
   const left = (): void => reject(new Refused('request_malformed'))
   const listeners = { data: take, overrun: tooLarge, end: resolve, error: left, close: left }
   for (const [event, listener] of Object.entries(listeners)) req.on(event, listener)
+  // Node does not close a request whose connection ends after the answer.
+  res.on('close', left)
   try {
     await promise
   } finally {
     for (const [event, listener] of Object.entries(listeners)) req.off(event, listener)
-    if (!req.complete) req.pause()
+    res.off('close', left)
+    // After the answer the rest is discarded, so that the answer arrives.
+    if (!req.complete && !res.writableEnded) req.pause()
   }
   return kept.subarray(0, length)
 }

@@ -44,7 +44,7 @@ const isLocal = (ctx: Context): boolean =>
   isLoopbackHost(namedHost(ctx) ?? '') &&
   !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
 
-function bookMetrics({ ledger, services: { limits } }: Deps): Registry {
+function bookMetrics({ ledger, services: { limits, places } }: Deps): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const gauge = (name: string, help: string, value: () => number): void => {
@@ -95,6 +95,7 @@ function bookMetrics({ ledger, services: { limits } }: Deps): Registry {
     registers: [registry],
     collect() {
       for (const [limit, refused] of limits.refused) limited.set({ limit }, refused)
+      limited.set({ limit: 'places' }, places.refused)
     },
   })
   return registry

@@ -3,6 +3,7 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import type { ListCaller } from '../service/authentication.ts'
+import type { Places } from '../service/limits.ts'
 import { sentence } from '../service/refusals.ts'
 import {
   type BatchResult,
@@ -30,7 +31,8 @@ const PATCH_TYPES = [JSON_TYPE, MERGE_PATCH_TYPE]
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
 
 export function itemRoutes(deps: Deps): Router {
-  const { todos } = deps.services
+  const { todos, places } = deps.services
+  const bodyOf = bodyReader(places)
   const router = new Router({ sensitive: true, strict: true })
 
   router.get(PATH, async (ctx) => {
@@ -43,7 +45,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = await bodyOf(ctx, [...ITEM_MEMBERS, 'username'])
+    const body = await bodyOf(ctx, caller, [...ITEM_MEMBERS, 'username'])
     const { items } = await todos.add(caller, [draftOf(body)], keyOf(ctx))
     ctx.status = 201
     ctx.set('Location', `${deps.settings.publicUrl}${ctx.path}/${items[0]!.id}`)
@@ -53,7 +55,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(BATCH_PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = await bodyOf(ctx, ['action', 'ids', 'items', 'username'], { limit: MAX_BATCH_BYTES })
+    const body = await bodyOf(ctx, caller, ['action', 'ids', 'items', 'username'], { limit: MAX_BATCH_BYTES })
     if (ctx.get('if-match') !== '') throw new Refused('batch_invalid', 'If-Match is for one to-do, not for a batch.')
     const { action } = body
     if (typeof action !== 'string' || !Object.hasOwn(actions, action))
@@ -75,7 +77,7 @@ export function itemRoutes(deps: Deps): Router {
   router.patch(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = await bodyOf(ctx, [...ITEM_MEMBERS, 'done', 'username'], { types: PATCH_TYPES })
+    const body = await bodyOf(ctx, caller, [...ITEM_MEMBERS, 'done', 'username'], { types: PATCH_TYPES })
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
   })
@@ -91,7 +93,7 @@ export function itemRoutes(deps: Deps): Router {
   router.post(`${PATH}/:id/move`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const body = await bodyOf(ctx, ['before', 'after', 'position', 'username'])
+    const body = await bodyOf(ctx, caller, ['before', 'after', 'position', 'username'])
     const safely = { ...keyOf(ctx), expects: expectation(ctx) }
     answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), safely))
   })
@@ -99,11 +101,18 @@ export function itemRoutes(deps: Deps): Router {
   return router
 }
 
-/** The body, once its sender is known. @param limit bytes */
-async function bodyOf(ctx: Context, members: string[], { types = [JSON_TYPE], limit = MAX_ITEM_BYTES } = {}) {
-  await readJson(ctx, limit)
-  return onlyMembers(jsonObject(ctx, types), members)
-}
+/** Reads the body of a route, once its sender is known. The function it gives throws as `readJson` does. */
+const bodyReader =
+  (places: Places) =>
+  async (
+    ctx: Context,
+    { budget }: ListCaller,
+    members: string[],
+    { types = [JSON_TYPE], limit = MAX_ITEM_BYTES } = {},
+  ): Promise<Body> => {
+    await readJson(ctx, { limit, places, budget })
+    return onlyMembers(jsonObject(ctx, types), members)
+  }
 
 function answerItem(ctx: Context, item: Item): void {
   ctx.set('Cache-Control', 'no-store')
