@@ -280,7 +280,7 @@ export const refusals: Rows = {
       mcp: 'The list may not take so much room, done to-dos included. Ask the user which may be deleted or shortened, and add no text until then.',
     },
   ),
-  daybook_full: row(507, 'daybook_full', 'This Daybook holds as many to-dos as it may: tell its operator.', {
+  daybook_full: row(507, 'daybook_full', 'This Daybook holds as much as it may. Tell its operator.', {
     mcp: 'This Daybook is full. Tell the user that its operator has to make room.',
   }),
   // API keys
