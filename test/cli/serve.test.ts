@@ -233,15 +233,15 @@ test('what it says when it starts: where everything is, and what is missing next
   t.true(said.stderr.startsWith(`\nDaybook ${stdout.split(' ')[1]}\n`))
   for (const fact of [home.data, `${url}/`, `${url}/login`, `${url}/.well-known/ai-plugin.json`, `${url}/openapi.yaml`])
     t.true(said.stderr.includes(` ${fact}\n`), fact)
-  for (const next of ['https', '/mcp \\(docs/connect', 'OPENAI_VERIFICATION_TOKEN'])
-    t.regex(said.stderr, new RegExp(`\nNext\n.*${next}`, 's'))
+  for (const next of ['https', '/mcp \\(docs/connect']) t.regex(said.stderr, new RegExp(`\nNext\n.*${next}`, 's'))
+  t.false(said.stderr.includes('VERIFICATION'), 'the plugins that gave such tokens have ended')
   t.false(said.stderr.includes('0.0.0.0'))
   const trouble = `Other machines can reach Daybook, but PUBLIC_URL is ${url}, which leads to this one only`
   t.true(said.stderr.includes(trouble))
   t.true(said.stdout.includes(`"level":40`) && said.stdout.includes(trouble), 'the log warns, too')
   t.false(said.stderr.includes('\u001b'), 'no colours where there is no terminal')
 
-  const open = { HOST: '0.0.0.0', PUBLIC_URL: 'https://todo.example.org', OPENAI_VERIFICATION_TOKEN: 'x' }
+  const open = { HOST: '0.0.0.0', PUBLIC_URL: 'https://todo.example.org' }
   const settled = await newHome(t, open)
   const quiet = await serve(t, { ...settled, env: { ...settled.env, LOG_LEVEL: 'silent' } })
   t.regex(quiet.said.stderr, /\nNext\n *Connect an assistant: give it https:\/\/todo\.example\.org\/mcp \(.*\)\n\n?$/)
