@@ -18,9 +18,7 @@ export const acts: { readonly [name: string]: Act } = {
   },
 
   async *'client show'(ledger, input, by) {
-    const apps = appsOf(ledger)
-    const app = await apps.show(by, textOf(input, 'id'))
-    const secret = apps.secretOf(app)
+    const { secret, ...app } = await appsOf(ledger).show(by, textOf(input, 'id'))
     yield { row: { ...rowOf(app), secret: secret ?? null } }
     if (secret === undefined) yield { say: whereSecretIs(app.client) }
     for (const { uri, askedAt, trace } of app.waiting) {
@@ -61,7 +59,7 @@ export const acts: { readonly [name: string]: Act } = {
     yield {
       say:
         was === 'waiting'
-          ? `${uri} does not wait any more. Whoever asks for it again puts it back on the list.`
+          ? `${uri} does not wait any more. If it is asked for again, it is back on the list.`
           : `${id} may not be answered at ${uri}. Connections that it has stay: token list USER shows them.`,
     }
   },

@@ -6,7 +6,7 @@ import { newId } from '../ledger/ids.ts'
 import { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
 import { operator } from '../service/caller.ts'
-import { sentence } from '../service/refusals.ts'
+import { refusals, sentence } from '../service/refusals.ts'
 import { CommandFailed, type Group, InputError, type Line, type Run, type Tools } from './act.ts'
 import * as audit from './audit.ts'
 import * as backup from './backup.ts'
@@ -35,7 +35,7 @@ export async function* answer(ledger: Ledger, { act, input }: Request, signal: A
     else if (error instanceof BookUnreadable) yield { fail: error.message, isPassing: true }
     else if (!(error instanceof Refused)) throw error
     else {
-      const fail = error.message === error.reason ? sentence(error.reason) : error.message
+      const fail = error.detail ?? refusals[error.reason].operator ?? sentence(error.reason)
       yield error.reason === 'book_unavailable' ? { fail, isPassing: true } : { fail }
     }
   }

@@ -1,6 +1,6 @@
 /** Access: what apps may do for a user at the moment, by a connection or by an approval, and how that is ended. */
 import { type ApprovalEvent, type Approvals, withdrawApproval } from './approvals.ts'
-import type { Clients } from './clients.ts'
+import { appNameOf, type Clients } from './clients.ts'
 import { type GrantEvent, type Grants, revokeGrant } from './grants.ts'
 import { accept, type Decision, refuse } from './shape.ts'
 
@@ -23,7 +23,7 @@ export type AccessEntry = {
 
 /** The connections and approvals of a user, the oldest first. @param user by id */
 export function accessOf(rows: Approvals & Clients & Grants, user: string, now: number): AccessEntry[] {
-  const about = (client: string) => ({ client, app: rows.clients.get(client)?.name ?? client })
+  const about = (client: string) => ({ client, app: appNameOf(rows, client) })
   const connections = rows.grants.keysBy('user', user).map((id): AccessEntry => {
     const { client, scope, createdAt, expiresAt } = rows.grants.get(id)!
     return { id, kind: 'connection', ...about(client), scope, since: createdAt, until: expiresAt }
@@ -48,7 +48,7 @@ export type Ended = { readonly kind: AccessKind; readonly user: string; readonly
 export function endAccess(
   rows: Approvals & Grants,
   id: string,
-  ofUser?: string,
+  ofUser: string | undefined,
 ): Decision<ApprovalEvent | GrantEvent, Ended> {
   const kind = rows.grants.get(id) === undefined ? 'approval' : 'connection'
   const decision = kind === 'connection' ? revokeGrant(rows, id) : withdrawApproval(rows, id)

@@ -7,8 +7,8 @@ import { deletedByAge, excerptOf, type Item, itemOf, openInOrder, type TodoEvent
 export const UNDO_MS = 30 * 86_400_000
 
 /**
- * Deletes to-dos, so that it can be undone for a while. The list keeps as many deleted ones as it may hold open ones.
- * It always keeps those of its last request, so each answer that promises an undo is true.
+ * Deletes to-dos, so that it can be undone for a while. A list keeps at most as many deleted to-dos as open ones, but
+ * always those of its last request.
  */
 export function deleteTodos(
   rows: Todos,

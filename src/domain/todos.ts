@@ -170,7 +170,7 @@ export const on: On<Todos, TodoEvent | Ends> = {
   },
 }
 
-type Row = readonly [id: string, todo: Todo]
+export type Row = readonly [id: string, todo: Todo]
 const byRank = ([a, { rank: of }]: Row, [b, { rank: than }]: Row): number => of - than || (a < b ? -1 : 1)
 const rowsBy = ({ todos }: Todos, index: Index, owner: string): Row[] =>
   todos.keysBy(index, owner).map((id) => [id, todos.get(id)!] as const)

@@ -17,6 +17,7 @@ import { answerJson, answerOAuth } from './errors.ts'
 import { healthRoutes } from './health.ts'
 import { itemRoutes } from './items.ts'
 import { keyRoutes } from './keys.ts'
+import { LargeBodySlots } from './large-bodies.ts'
 import { mcpRoutes } from './mcp/route.ts'
 import { authorizeRoutes } from './oauth/authorize.ts'
 import { introspectRoutes } from './oauth/introspect.ts'
@@ -79,14 +80,18 @@ const sitemap = (deps: Deps): readonly Place[] => [
  * @param fetchDocument how client-id documents are fetched
  */
 export function createApp(
-  given: Omit<Deps, 'services'>,
+  given: Omit<Deps, 'services' | 'largeBodies'>,
   trustedProxies: BlockList,
   fetchDocument: FetchDocument = documentFetcher(),
 ): Koa {
   const { ledger, settings, log } = given
   const onUnreadable = (clientId: string, why: string): void =>
     log.warn({ clientId, why }, 'a client-id document could not be read')
-  const deps: Deps = { ...given, services: createServices(ledger, settings, { fetchDocument, onUnreadable }) }
+  const deps: Deps = {
+    ...given,
+    services: createServices(ledger, settings, { fetchDocument, onUnreadable }),
+    largeBodies: new LargeBodySlots(),
+  }
   const app = new Koa()
   const places = sitemap(deps)
   const placeOf = placeFinder(places)

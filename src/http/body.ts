@@ -5,8 +5,8 @@ import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import bodyParser from 'koa-bodyparser'
 import { Refused } from '../ledger/refused.ts'
-import type { Places } from '../service/limits.ts'
 import { breakOf, lineAndColumn } from './json.ts'
+import type { LargeBodySlots } from './large-bodies.ts'
 import { isRepeated, requireFewParameters } from './parse.ts'
 
 export const JSON_TYPE = 'application/json'
@@ -18,7 +18,7 @@ export const FORM_TYPE = 'application/x-www-form-urlencoded'
 export const MAX_BATCH_BYTES = 2 * 1024 * 1024
 
 /**
- * The largest body that needs no place: a text of 10,000 code points, each written as two `\uXXXX` (120 kB), and 40 kB
+ * The largest body that needs no slot: a text of 10,000 code points, each written as two `\uXXXX` (120 kB), and 40 kB
  * for the rest.
  */
 const SMALL_BYTES = 160 * 1024
@@ -122,23 +122,23 @@ export const parseBody =
   }
 
 /** How a route reads its body itself. */
-type Reading = {
+type BodyBounds = {
   /** Bytes. */
   readonly limit: number
-  /** A body of more than 160 kB has one of them until it is read and parsed. */
-  readonly places: Places
-  /** Whose place that is: the `budget` of the caller. */
+  /** A body of more than 160 kB has a slot until it is read. */
+  readonly largeBodies: LargeBodySlots
+  /** Whose slot that is: the `budget` of the caller. */
   readonly budget: string
 }
 
 /**
  * Reads JSON where a route reads its body itself, once it is known who sent it. `jsonObject` then refuses other types.
- * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a place
+ * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a slot
  */
-export async function readJson(ctx: Context, { limit, places, budget }: Reading): Promise<void> {
+export async function readJson(ctx: Context, { limit, largeBodies, budget }: BodyBounds): Promise<void> {
   const type = mediaType(ctx)
   if (!hasBody(ctx) || ![JSON_TYPE, MERGE_PATCH_TYPE].includes(type)) return
-  await places.within(budget, async (enter) => parse(ctx, type, await readBytes(ctx, limit, enter)))
+  await largeBodies.within(budget, async (enter) => parse(ctx, type, await readBytes(ctx, limit, enter)))
 }
 
 /** koa-bodyparser decodes and parses JSON. Forms are kept as text: `formFields` reads them, more strictly than it does. */
@@ -176,14 +176,14 @@ export function brokenJson(text: string): Refused {
 /**
  * The text of a body that its route reads itself (`readsOwnBody` in the sitemap), once it is known who sent it.
  * @param types the media types that are taken
- * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a place
+ * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a slot
  */
 export async function readBody(
   ctx: Context,
-  { types = [JSON_TYPE], limit, places, budget }: Reading & { readonly types?: readonly string[] },
+  { types = [JSON_TYPE], limit, largeBodies, budget }: BodyBounds & { readonly types?: readonly string[] },
 ): Promise<string> {
   if (!types.includes(mediaType(ctx))) throw new Refused('media_type_unsupported')
-  return places.within(budget, async (enter) => textOf(await readBytes(ctx, limit, enter)))
+  return largeBodies.within(budget, async (enter) => textOf(await readBytes(ctx, limit, enter)))
 }
 
 function requireUtf8(bytes: Buffer): void {

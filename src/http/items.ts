@@ -3,7 +3,6 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import type { ListCaller } from '../service/authentication.ts'
-import type { Places } from '../service/limits.ts'
 import { sentence } from '../service/refusals.ts'
 import {
   type BatchResult,
@@ -17,6 +16,7 @@ import {
 } from '../service/todos.ts'
 import { JSON_TYPE, MAX_BATCH_BYTES, MERGE_PATCH_TYPE, readJson } from './body.ts'
 import { requireListCaller } from './callers.ts'
+import type { LargeBodySlots } from './large-bodies.ts'
 import { type Body, changeOf, draftOf, idsOf, keyOf, optionalText, queryOf, requiredText } from './members.ts'
 import { jsonObject, onlyMembers } from './parse.ts'
 import type { Deps } from './settings.ts'
@@ -31,8 +31,8 @@ const PATCH_TYPES = [JSON_TYPE, MERGE_PATCH_TYPE]
 const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cursor']
 
 export function itemRoutes(deps: Deps): Router {
-  const { todos, places } = deps.services
-  const bodyOf = bodyReader(places)
+  const { todos } = deps.services
+  const bodyOf = bodyReader(deps.largeBodies)
   const router = new Router({ sensitive: true, strict: true })
 
   router.get(PATH, async (ctx) => {
@@ -103,14 +103,14 @@ export function itemRoutes(deps: Deps): Router {
 
 /** Reads the body of a route, once its sender is known. The function it gives throws as `readJson` does. */
 const bodyReader =
-  (places: Places) =>
+  (largeBodies: LargeBodySlots) =>
   async (
     ctx: Context,
     { budget }: ListCaller,
     members: string[],
     { types = [JSON_TYPE], limit = MAX_ITEM_BYTES } = {},
   ): Promise<Body> => {
-    await readJson(ctx, { limit, places, budget })
+    await readJson(ctx, { limit, largeBodies, budget })
     return onlyMembers(jsonObject(ctx, types), members)
   }
 

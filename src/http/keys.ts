@@ -58,9 +58,9 @@ async function ownForm(ctx: Context, deps: Deps): Promise<{ visitor: SignedIn; f
 
 type FormResult = Pick<KeysPage, 'made' | 'errors' | 'label'>
 
-async function pageFor(ctx: Context, deps: Deps, visitor: SignedIn, outcome: FormResult = {}): Promise<Page> {
+async function pageFor(ctx: Context, deps: Deps, visitor: SignedIn, result: FormResult = {}): Promise<Page> {
   const { services, settings } = deps
   const keys = await services.keys.listOwn(sessionCaller(provenance(ctx), visitor), visitor.user.id)
   const formToken = tokenFor(ctx, deps, 'keys', visitor.session)
-  return keysPage({ keys, formToken, publicUrl: settings.publicUrl, ...outcome })
+  return keysPage({ keys, formToken, publicUrl: settings.publicUrl, ...result })
 }

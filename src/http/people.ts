@@ -4,7 +4,7 @@ import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import { visitorCaller } from '../service/authentication.ts'
 import { isForUsers } from '../service/policy.ts'
-import type { Texts } from '../service/todos.ts'
+import type { OpenTexts } from '../service/todos.ts'
 import { asset } from './assets.ts'
 import { type Places, submit } from './forms.ts'
 import { destination } from './oauth/authorize.ts'
@@ -29,8 +29,8 @@ import type { Deps } from './settings.ts'
 /** How many to-dos the first page shows at once, and about how many characters of them. */
 const [ON_A_PAGE, CHARACTERS_ON_A_PAGE] = [100, 50_000]
 
-/** The to-dos of a page. @param asked the index of its first one; where there is none, the page is the first */
-function pageOf(open: Texts, asked: number) {
+/** The to-dos of a page. @param asked the index of its first one; past the end, the first page is shown */
+function pageOf(open: OpenTexts, asked: number) {
   const from = asked < open.count ? asked : 0
   const todos: string[] = []
   let characters = 0
@@ -72,7 +72,7 @@ async function showHome(ctx: Context, deps: Deps, visitor: SignedIn): Promise<vo
   const asked = /^\d{1,9}$/.test(String(ctx.query.from)) ? Number(ctx.query.from) : 0
   const signOutToken = tokenFor(ctx, deps, 'logout', visitor.session)
   const caller = visitorCaller(provenance(ctx), visitor)
-  const username = (await services.accounts.profile(caller)).nickname
+  const username = visitor.user.sealed.open?.username ?? visitor.user.id
   const home = { username, ...(await services.todos.texts(caller, (open) => pageOf(open, asked))) }
   const page = isForUsers(settings.authMode) ? signedInHomePage : operatorHomePage
   return sendPage(ctx, page({ ...settings, ...home, signOutToken }))

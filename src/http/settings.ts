@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Policy } from '../service/policy.ts'
 import type { Services } from '../service/services.ts'
+import type { LargeBodySlots } from './large-bodies.ts'
 
 export type Settings = Policy & {
   readonly version: string
@@ -17,6 +18,7 @@ export type Deps = {
   readonly ledger: Ledger
   readonly services: Services
   readonly settings: Settings
+  readonly largeBodies: LargeBodySlots
   readonly log: Logger
   /** Says that the server is about to stop, to answers without an end. */
   readonly stopping?: AbortSignal

@@ -117,13 +117,13 @@ export class Ledger {
    * Asks whether the caller still may act, runs `decide` against the current state, records its events, and answers when
    * they, and everything it read, are on disk. All of that is one turn of the event loop: between check and consumption
    * there is no gap.
-   * @param admit may refuse to record what was decided, by throwing: only then is it known how much that is
+   * @param admit sees the events before they are recorded, and may refuse them
    * @throws {Refused} with the caller's or the decision's reason; with `book_unavailable` when the book cannot be written
    */
   async transact<T>(
     caller: Caller,
     decide: (state: State, now: number) => Decision<Event, T>,
-    admit: (facts: readonly Fact[]) => void = () => {},
+    admit: (facts: readonly Fact[]) => Refused | undefined = () => undefined,
   ): Promise<T> {
     if (!this.status.writable) throw new Refused('book_unavailable')
     const { state, sight } = this.#book
@@ -131,7 +131,11 @@ export class Ledger {
     const now = this.now()
     const ended = caller.holds(state, now)
     const decision: Decision<Event, T> = ended === undefined ? decide(state, now) : refuse(ended)
-    if (decision.refusal === undefined) admit(decision.facts)
+    const notAdmitted = decision.refusal === undefined ? admit(decision.facts) : undefined
+    if (notAdmitted !== undefined) {
+      await this.#durable(sight.met)
+      throw notAdmitted
+    }
     const keeps = decision.refusal === undefined ? Object.entries(decision.keeps ?? {}) : []
     const isChange = decision.facts.length > 0 || keeps.length > 0
     if (isChange) this.#record(caller, decision.facts, keeps, now)

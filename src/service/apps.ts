@@ -57,19 +57,20 @@ export class Apps {
     )
   }
 
-  /** One app. @param id Daybook's name for it, or its `client_id` @throws {Refused} `client_unknown` */
-  async show(caller: Caller, id: string): Promise<App> {
+  /**
+   * One app, with its secret where Daybook keeps it in plain text: only the one that it made for ChatGPT.
+   * @param id Daybook's name for it, or its `client_id`
+   * @throws {Refused} `client_unknown`
+   */
+  async show(caller: Caller, id: string): Promise<App & { readonly secret: string | undefined }> {
     const found = await this.#ledger.ask(caller, (state) => {
       const client = findClient(state, id)
-      return client === undefined ? undefined : appOf(state, client)
+      if (client === undefined) return undefined
+      const secret = client.secretFrom === 'vault' ? this.#ledger.secret(clientSecretName(client.id)) : undefined
+      return { ...appOf(state, client), secret }
     })
-    if (found === undefined) throw new Refused('client_unknown', NO_SUCH_APP)
+    if (found === undefined) throw new Refused('client_unknown')
     return found
-  }
-
-  /** The secret of an app, where Daybook keeps it in plain text: only the one that it made for ChatGPT. */
-  secretOf({ client }: App): string | undefined {
-    return client.secretFrom === 'vault' ? this.#ledger.secret(clientSecretName(client.id)) : undefined
   }
 
   /** @returns the secret in plain text, which is nowhere else @throws {Refused} `client_name_invalid`, `redirect_invalid` */
@@ -85,24 +86,24 @@ export class Apps {
 
   /** Ends all that an app was given, and forgets it. @throws {Refused} `client_unknown`, `client_built_in` */
   remove(caller: Caller, id: string): Promise<Client> {
-    return this.#named(() => this.#ledger.transact(caller, (state) => removeClient(state, id)))
+    return this.#ledger.transact(caller, (state) => removeClient(state, id))
   }
 
   /** @throws {Refused} `client_unknown`, `redirect_invalid`, `redirect_already_allowed` */
-  allowCallback(caller: Caller, client: string, uri: string): Promise<void> {
-    return this.#named(() => this.#ledger.transact(caller, (state) => allowRedirect(state, { client, uri })))
+  async allowCallback(caller: Caller, client: string, uri: string): Promise<void> {
+    await this.#ledger.transact(caller, (state) => allowRedirect(state, { client, uri }))
   }
 
   /** @returns which it was @throws {Refused} `client_unknown`, `redirect_unknown`, `redirect_from_settings` */
   withdrawCallback(caller: Caller, client: string, uri: string): Promise<'allowed' | 'waiting'> {
-    return this.#named(() => this.#ledger.transact(caller, (state) => withdrawRedirect(state, { client, uri })))
+    return this.#ledger.transact(caller, (state) => withdrawRedirect(state, { client, uri }))
   }
 
   /** The old secret ends at once. @throws {Refused} `client_unknown`, `client_public`, `secret_from_settings` */
   async rotateSecret(caller: Caller, id: string): Promise<AppCredentials> {
     const secret = newSecret('dbs')
     const input = { client: id, secret, digest: digest(secret) }
-    const rotated = await this.#named(() => this.#ledger.transact(caller, (state) => rotateSecret(state, input)))
+    const rotated = await this.#ledger.transact(caller, (state) => rotateSecret(state, input))
     return { clientId: rotated.clientId, secret }
   }
 
@@ -112,26 +113,14 @@ export class Apps {
    * @throws {Refused} `client_id_taken`
    */
   async settleChatGpt(caller: Caller, settings: ChatGptSettings, { onlyIfMissing = false } = {}): Promise<void> {
+    // Looked up first, since commands that only read also run while the book cannot be written. Clients never go.
     if (onlyIfMissing && (await this.#ledger.read((state) => state.clients.get(CHATGPT) !== undefined))) return
     const secret = newSecret('dbs')
     const made = { clientId: `chatgpt-${newSecret('dbw').slice(4, 12)}`, secret, digest: digest(secret) }
     const given = { ...settings, secret: settings.secret === undefined ? undefined : digest(settings.secret) }
     await this.#ledger.transact(caller, (state) => settleChatGpt(state, { ...given, made }))
   }
-
-  /** To people who are sent here, an unknown app is told in other words. */
-  async #named<T>(act: () => Promise<T>): Promise<T> {
-    try {
-      return await act()
-    } catch (error) {
-      if (error instanceof Refused && error.reason === 'client_unknown')
-        throw new Refused('client_unknown', NO_SUCH_APP)
-      throw error
-    }
-  }
 }
-
-const NO_SUCH_APP = 'There is no client of that name.'
 
 const appOf = ({ waiting }: Clients, client: Client): App => ({
   client,

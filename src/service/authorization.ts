@@ -38,6 +38,9 @@ export type Reply = {
   readonly state: string | null
   readonly answer: { readonly code: string } | { readonly refusal: AuthorizeReason }
 }
+/** Something is wrong with the request of an app that brought itself. The person is told, and not sent back to it. */
+export class NotSentBack extends Refused {}
+
 /** A question to a person. `request` names it in their answer. */
 export type Question = { readonly request: string; readonly client: Client; readonly username: string }
 
@@ -65,8 +68,8 @@ export class Authorization {
     if ('page' in examined) return this.#refuse(from, examined)
     if ('asked' in examined) return examined
     const { redirectUri, state, refusal, client } = examined
-    // RFC 9700 §4.11.2: nobody is redirected unasked to an address that only the app itself vouches for.
-    if (client.registration !== 'operator') throw new Refused(refusal)
+    // RFC 9700 §4.11.2: nobody is redirected unasked to an address that no operator has allowed.
+    if (client.registration !== 'operator') throw new NotSentBack(refusal)
     return { redirectUri, state, answer: { refusal } }
   }
 

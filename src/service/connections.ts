@@ -30,12 +30,17 @@ export class Connections {
     return found
   }
 
-  /**
-   * Ends a connection or an approval at once.
-   * @param ofUser whose it has to be, by id; for an operator, who may end anybody's, `undefined`
-   * @throws {Refused} `grant_unknown`
-   */
-  end(caller: Caller, id: string, ofUser?: string): Promise<EndedAccess> {
+  /** Ends a connection or an approval of a user at once. @param user by id @throws {Refused} `grant_unknown` */
+  endOwn(caller: Caller, user: string, id: string): Promise<EndedAccess> {
+    return this.#end(caller, id, user)
+  }
+
+  /** As `endOwn`, for an operator, who may end anybody's. @throws {Refused} `grant_unknown` */
+  end(caller: Caller, id: string): Promise<EndedAccess> {
+    return this.#end(caller, id, undefined)
+  }
+
+  #end(caller: Caller, id: string, ofUser: string | undefined): Promise<EndedAccess> {
     return this.#ledger.transact(caller, (state) => {
       const decision = endAccess(state, id, ofUser)
       if (decision.refusal !== undefined) return decision

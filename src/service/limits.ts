@@ -1,4 +1,4 @@
-/** Limits: how often somebody may do something, and how many large requests are read at the same time. In memory. */
+/** Rate limits: how often somebody may do something. Every surface shares them; they count in memory, synchronously. */
 import { createHash } from 'node:crypto'
 import { isIPv6 } from 'node:net'
 import { Refused } from '../ledger/refused.ts'
@@ -63,13 +63,19 @@ export class Limits {
    * @throws {Refused} `rate_limited`, with the time until the window ends
    */
   take(meter: Meter, name: LimitName, key: string, count = 1): void {
+    const refused = this.refusal(meter, name, key, count)
+    if (refused !== undefined) throw refused
+  }
+
+  /** As `take`, but returns what `take` would throw. */
+  refusal(meter: Meter, name: LimitName, key: string, count = 1): Refused | undefined {
     const counter = this.#counters.get(name)
-    if (counter === undefined) return
+    if (counter === undefined) return undefined
     const { limit } = counter
     if (count > limit.most) {
       counter.refused++
       const most = `This is ${count} changes at once, and the limit is ${limit.most}. Send fewer at a time.`
-      throw new Refused('rate_limited', most) // Waiting does not help, so no time is told.
+      return new Refused('rate_limited', most) // Waiting does not help, so no time is told.
     }
     const now = this.#now()
     const window = this.#windowOf(counter, key, now)
@@ -77,9 +83,9 @@ export class Limits {
     const fits = window.count + count <= limit.most
     if (fits) window.count += count
     meter.push({ name, limit, left: fits ? limit.most - window.count : 0, resetMs })
-    if (fits) return
+    if (fits) return undefined
     counter.refused++
-    throw new Refused('rate_limited', undefined, resetMs)
+    return new Refused('rate_limited', undefined, resetMs)
   }
 
   /** Refunds a count after success, or when nothing was done. */
@@ -113,71 +119,6 @@ function sweep(counter: Counter, now: number): void {
     windows.delete(key)
   }
   counter.sweepAt = Math.min(MAX_WINDOWS, Math.max(SWEEP_SIZE, 2 * windows.size))
-}
-
-/** How many large requests are read at the same time: of one budget, and in all. A body has up to 2 MiB. */
-const [PLACES_OF_ONE, PLACES_OF_ALL] = [4, 32]
-
-/** How long whoever found no place is told to wait. */
-const PLACE_WAIT_MS = 1000
-
-/**
- * Places for large requests, so that slow senders hold a bounded amount of memory. Nobody waits in a queue for one.
- * They bound what there is, not how often, so `RATE_LIMIT=off` does not end them.
- */
-export class Places {
-  /** How many each budget has. Budgets that have none are not in it. */
-  readonly #taken = new Map<string, number>()
-  #takenInAll = 0
-  #refused = 0
-
-  /** How many requests found no place since the start. */
-  get refused(): number {
-    return this.#refused
-  }
-
-  /**
-   * Does work that may need one place. The place is free again once the work ends, however it ends.
-   * @param budget by what limits count who asks: a user, a list or an address
-   * @param work gets `enter`. The first call of `enter` takes the place, or throws `Refused` `rate_limited` with the
-   * time to wait. Later calls do nothing.
-   * @returns what the work returns
-   * @throws whatever the work throws
-   */
-  async within<T>(budget: string, work: (enter: () => void) => Promise<T>): Promise<T> {
-    let isInside = false
-    const enter = (): void => {
-      if (isInside) return
-      this.#take(budget)
-      isInside = true
-    }
-    try {
-      return await work(enter)
-    } finally {
-      if (isInside) this.#free(budget)
-    }
-  }
-
-  #take(budget: string): void {
-    const taken = this.#taken.get(budget) ?? 0
-    if (taken >= PLACES_OF_ONE) this.#refuse('Too many large requests at the same time: send them one after another.')
-    if (this.#takenInAll >= PLACES_OF_ALL)
-      this.#refuse('Daybook reads too many large requests at the same time. Try again shortly.')
-    this.#taken.set(budget, taken + 1)
-    this.#takenInAll++
-  }
-
-  #refuse(detail: string): never {
-    this.#refused++
-    throw new Refused('rate_limited', detail, PLACE_WAIT_MS)
-  }
-
-  #free(budget: string): void {
-    const left = this.#taken.get(budget)! - 1
-    if (left === 0) this.#taken.delete(budget)
-    else this.#taken.set(budget, left)
-    this.#takenInAll--
-  }
 }
 
 /** The network that an address stands for: of IPv6 the first 64 bits, since one customer has 2^64 addresses. */

@@ -8,6 +8,8 @@ export type Refusal = {
   readonly status: number
   readonly word: string
   readonly sentence: string
+  /** For an operator at the command line, where the sentence is for people of the pages. */
+  readonly operator?: string
   /** At the token endpoint and its neighbours: the words of RFC 6749 §5.2. Without it, the reason cannot occur there. */
   readonly oauth?: readonly [status: number, word: string, description: string]
   /** In a redirect of the authorization endpoint: the words of RFC 6749 §4.1.2.1 and RFC 8707 §2. */
@@ -134,6 +136,7 @@ export const refusals: Rows = {
   user_not_revoked: row(409, 'user_not_revoked', 'That user is not revoked.'),
   // Clients and their callbacks
   client_unknown: row(400, 'client_unknown', 'The app that sent you here is not known to this Daybook.', {
+    operator: 'There is no client of that name.',
     oauth: NO_CLIENT,
   }),
   client_unauthenticated: row(401, 'invalid_client', 'Client authentication failed.', { oauth: NO_CLIENT }),
@@ -227,10 +230,8 @@ export const refusals: Rows = {
     oauth: [400, 'unauthorized_client', 'That grant type is not for this client.'],
   }),
   scope_invalid: {
-    ...row(400, 'invalid_scope', `The app's request was wrong: scope may be any of: ${SCOPE_NAMES.join(', ')}.`, {
-      oauth: [400, 'invalid_scope', 'That scope is unknown or wider than what was granted.'],
-    }),
-    redirect: ['invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`],
+    ...toClient(400, 'invalid_scope', `scope may be any of: ${SCOPE_NAMES.join(', ')}`),
+    oauth: [400, 'invalid_scope', 'That scope is unknown or wider than what was granted.'],
   },
   code_unknown: row(400, 'invalid_grant', CODE, { oauth: INVALID_GRANT }),
   code_expired: row(400, 'invalid_grant', CODE, { oauth: INVALID_GRANT }),
@@ -269,15 +270,15 @@ export const refusals: Rows = {
     'The access token is for another list. Use "me" for the list of the signed-in user.',
   ),
   lists_too_many: row(409, 'too_many_lists', 'The limit of 10,000 lists is reached.'),
-  list_full: row(409, 'list_full', 'The list may not hold so many open to-dos: complete or delete some first.', {
-    mcp: 'The list may not hold so many open to-dos. Ask the user which are done or may be deleted, and add or reopen none until then.',
+  list_full: row(409, 'list_full', 'The list has reached its limit of open to-dos: complete or delete some first.', {
+    mcp: 'The list has reached its limit of open to-dos. Ask the user which are done or may be deleted. Add or reopen none until then.',
   }),
   list_too_large: row(
     409,
     'list_full',
-    'The list may not take so much room, done to-dos included: delete or shorten some first.',
+    'The list has reached its size limit. Done to-dos count, too: delete some, or clear notes.',
     {
-      mcp: 'The list may not take so much room, done to-dos included. Ask the user which may be deleted or shortened, and add no text until then.',
+      mcp: 'The list has reached its size limit. Ask the user which to-dos may be deleted. Until then add no text, notes or due dates.',
     },
   ),
   daybook_full: row(507, 'daybook_full', 'This Daybook holds as much as it may. Tell its operator.', {

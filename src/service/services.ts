@@ -10,7 +10,7 @@ import { Authorization } from './authorization.ts'
 import { Connections } from './connections.ts'
 import { documentFetcher } from './documents.ts'
 import { Keys } from './keys.ts'
-import { Limits, Places } from './limits.ts'
+import { Limits } from './limits.ts'
 import type { Policy } from './policy.ts'
 import { type Outside, Registrations } from './registrations.ts'
 import { ServiceToken } from './service-token.ts'
@@ -20,7 +20,6 @@ import { Users } from './users.ts'
 export type Services = OperatorServices & {
   readonly limits: Limits
   /** For request bodies that take much memory. */
-  readonly places: Places
   readonly authentication: Authentication
   readonly accounts: Accounts
   readonly todos: Todos
@@ -51,7 +50,6 @@ export function createServices(
   return {
     ...shared,
     limits,
-    places: new Places(),
     authentication: new Authentication(ledger, limits, policy),
     accounts: new Accounts(ledger, limits, shared.users, policy),
     todos: new Todos(ledger, limits, policy),

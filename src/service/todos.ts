@@ -33,7 +33,7 @@ import {
 import { inList, ownerId } from '../domain/lists.ts'
 import { decideOnce } from '../domain/outcomes.ts'
 import { accept, type Decision, type Fact, refuse, storedSize } from '../domain/shape.ts'
-import { excerptOf, type Item, itemOf, openInOrder, type TodoEvent } from '../domain/todos.ts'
+import { excerptOf, type Item, itemOf, openInOrder, type Row, type TodoEvent } from '../domain/todos.ts'
 import { newId } from '../ledger/ids.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { Refused } from '../ledger/refused.ts'
@@ -66,7 +66,7 @@ export type Query = {
 export type Found = { readonly items: readonly Item[]; readonly next_cursor: string | null; readonly total: number }
 
 /** The texts of a list. `from` opens those from an index on, one by one as they are asked for. */
-export type Texts = { readonly count: number; readonly from: (index: number) => Iterable<string> }
+export type OpenTexts = { readonly count: number; readonly from: (index: number) => Iterable<string> }
 
 /** How a write may be made safe: by a key that makes a repeat harmless, and by what the caller believes. */
 export type Safely = {
@@ -104,10 +104,10 @@ export class Todos {
   }
 
   /** The texts of the open to-dos, in order. */
-  texts<T>(caller: ListCaller, take: (open: Texts) => T): Promise<T> {
+  texts<T>(caller: ListCaller, take: (open: OpenTexts) => T): Promise<T> {
     return this.#read(caller, (state, owner) => {
       const rows = openInOrder(state, owner)
-      return take({ count: rows.length, from: (index) => textsOf(rows.slice(index)) })
+      return take({ count: rows.length, from: (index) => openedTexts(rows.slice(index)) })
     })
   }
 
@@ -280,12 +280,12 @@ export class Todos {
       return key === undefined ? run() : decideOnce(state, once(key), run, now)
     }
     return this.#ledger.transact(caller, decideWrite, (facts) =>
-      this.#limits.take(caller.meter, 'write', caller.budget, costOf(facts)),
+      this.#limits.refusal(caller.meter, 'write', caller.budget, costOf(facts)),
     )
   }
 }
 
-function* textsOf(rows: ReturnType<typeof openInOrder>): Generator<string> {
+function* openedTexts(rows: readonly Row[]): Generator<string> {
   for (const row of rows) yield itemOf(row).todo
 }
 

@@ -71,6 +71,14 @@ test('77. strangers who look leave nothing; who is asked makes the app known; th
   t.deepEqual(web.asked, [ADDRESS], 'kept while it is fresh, and never fetched for a token')
 })
 
+test('77. an error in the request of an app with a document sends nobody away (RFC 9700 §4.11.2)', async (t) => {
+  const { world, alice, side } = await begin(t)
+  const page = await alice.get(side.link({ ...PKCE, scope: 'all' }))
+  assertErrorPage(t, page, 'scope')
+  t.regex(text(page.text), /scope may be any of.*No operator of this Daybook added this app, so you are not sent back/)
+  t.deepEqual(await world.news(), [])
+})
+
 test('77. pages to sign in and to sign up fetch no document: no limit counts them', async (t) => {
   const { world, web, side } = await begin(t)
   const stranger = new Visitor(world.url)

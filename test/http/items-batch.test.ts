@@ -11,8 +11,8 @@ import { asking, BATCH, begin, ITEMS, NO_ID, refusing } from './_items.ts'
 import { send } from './_wire.ts'
 
 const UNKNOWN = 'There is no to-do of that ID.'
-const OPEN = 'The list may not hold so many open to-dos: complete or delete some first.'
-const SIZE = 'The list may not take so much room, done to-dos included: delete or shorten some first.'
+const OPEN = 'The list has reached its limit of open to-dos: complete or delete some first.'
+const SIZE = 'The list has reached its size limit. Done to-dos count, too: delete some, or clear notes.'
 const namesOf = (items: readonly Item[]): string => items.map(({ todo }) => todo).join(' ')
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ todo: `t${i}` }))
 

@@ -1,4 +1,4 @@
-/** Large bodies: so many are read at the same time, of one budget and in all; and a place is free however its request ends. */
+/** Large bodies: four of one budget and thirty-two in all are read at the same time; a slot is free however its request ends. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
@@ -10,7 +10,7 @@ import { connectMcp, requestIn } from '../mcp/_mcp.ts'
 import { type Answered, holdWrites, send, settleTraffic } from './_elsewhere.ts'
 import { BATCH, ITEMS, refusing } from './_items.ts'
 
-/** The largest body that needs no place, in bytes. */
+/** The largest body that needs no slot, in bytes. */
 const SMALL = 160 * 1024
 const LARGE = 200_000
 
@@ -99,14 +99,14 @@ class Sender {
   }
 }
 
-/** Four senders of one budget. They have all places of it once each was told 100. */
+/** Four senders of one budget. They have all slots of it once each was told 100. */
 async function four(t: ExecutionContext, url: string, who: Lines, where: readonly Where[] = [ADD]) {
   const senders = Array.from({ length: 4 }, (_, i) => new Sender(t, url, where[i % where.length]!, who, LARGE))
   return { senders, statuses: await Promise.all(senders.map((sender) => sender.status())) }
 }
 const ALL_ENTERED = [100, 100, 100, 100]
 
-/** Four senders who have all places of a budget. They wait for who has left before: the server notices that by itself. */
+/** Four senders who have all slots of a budget. They wait for who has left before: the server notices that by itself. */
 async function enterFour(t: ExecutionContext, url: string, who: Lines, where?: readonly Where[]): Promise<Sender[]> {
   // The bound ends a test that fails.
   for (let tries = 0; tries < 600; tries++) {
@@ -115,10 +115,10 @@ async function enterFour(t: ExecutionContext, url: string, who: Lines, where?: r
     for (const sender of senders) sender.leave()
     await wait(50)
   }
-  throw new Error('the places never became free')
+  throw new Error('the slots never became free')
 }
 
-/** Waits until all places of a budget are free. A place is free before its request is answered. */
+/** Waits until all slots of a budget are free. A slot is free before its request is answered. */
 async function untilFree(t: ExecutionContext, url: string, who: Lines): Promise<void> {
   for (const sender of await enterFour(t, url, who, [EMPTY])) t.is(await sender.finish(), 400)
 }
@@ -155,9 +155,9 @@ test('of one user four large bodies are read at the same time, wherever they go;
   }
   await refused(await post(url, ADD, alice, SMALL + 1), 429, 'rate_limited', 'one byte too many')
   t.is(await new Sender(t, url, ADD, alice, SMALL + 1).status(), 429)
-  await refused(await post(url, ADD, alice, 310_000), 413, 'too_large', 'what no place would help')
+  await refused(await post(url, ADD, alice, 310_000), 413, 'too_large', 'what no slot would help')
   const metrics = await (await fetch(`${url}/metrics`)).text()
-  t.true(metrics.includes('daybook_limited_total{limit="places"} 12'))
+  t.true(metrics.includes('daybook_limited_total{limit="large_bodies"} 12'))
 
   for (const bytes of [0, SMALL]) {
     t.is((await post(url, ADD, alice, bytes)).status, 201)
@@ -175,12 +175,12 @@ test('of one user four large bodies are read at the same time, wherever they go;
   for (const sender of senders.slice(1)) t.is(await sender.finish(), 200)
 })
 
-test('a chunked body needs a place from the byte on that makes it large', async (t) => {
+test('a chunked body needs a slot from the byte on that makes it large', async (t) => {
   const { url, alice } = await begin(t)
   const growing = new Sender(t, url, BATCHED, alice)
   growing.chunk(SMALL)
   const { senders, statuses } = await four(t, url, alice)
-  t.deepEqual(statuses, ALL_ENTERED, 'one that may yet grow has no place')
+  t.deepEqual(statuses, ALL_ENTERED, 'one that may yet grow has no slot')
   growing.chunk(1)
   t.is(await growing.status(), 429, 'its end is not awaited')
   const small = new Sender(t, url, ADD, alice)
@@ -215,7 +215,7 @@ const chunkedEnds: typeof ends = [
   ['its framing breaks', (sender) => sender.write('no length\r\n'), 400],
 ]
 
-test('a place is free again however its request ends', async (t) => {
+test('a slot is free again however its request ends', async (t) => {
   const { url, news, alice } = await begin(t)
   for (const [how, end, status] of ends) {
     const senders = await enterFour(t, url, alice)
@@ -235,7 +235,7 @@ test('a place is free again however its request ends', async (t) => {
   t.deepEqual(await news(), [])
 })
 
-test('a place is free again once its request is answered at the deadline, and nothing of the request is done', async (t) => {
+test('a slot is free again once its request is answered at the deadline, and nothing of the request is done', async (t) => {
   const { url, news } = await startWorld(t, { authMode: 'none', deadlineMs: 2000 })
   await news()
   const add: Where = ['POST', '/todos/one/items', ADD[2]]
@@ -244,7 +244,7 @@ test('a place is free again once its request is answered at the deadline, and no
   t.deepEqual(await news(), [])
 })
 
-test('where nobody signs in, places are counted by address; thirty-two in all', async (t) => {
+test('where nobody signs in, slots are counted by address; thirty-two in all', async (t) => {
   const { url, ledger } = await startWorld(t, { authMode: 'none' }, ['127.0.0.1'])
   const from = (last: number): Lines => ({ 'x-forwarded-for': `203.0.113.${last}` })
   const [add, batch]: Where[] = [
@@ -276,7 +276,7 @@ test('where nobody signs in, places are counted by address; thirty-two in all', 
   t.is((await post(url, add!, from(10))).status, 429)
 })
 
-test.serial('who leaves before it is known who they are takes no place', async (t) => {
+test.serial('who leaves before it is known who they are takes no slot', async (t) => {
   const { url, ledger } = await startWorld(t, { authMode: 'user_http' })
   const user = await new Users(ledger).add(SYSTEM, { ...person('alice'), admin: false })
   await ledger.transact(SYSTEM, (state) =>

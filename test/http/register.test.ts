@@ -302,6 +302,7 @@ test('22. an error in a request of an app that nobody vouches for sends nobody a
     [{ ...PKCE, code_challenge: 'x' }, 'code_challenge'],
     [{ ...PKCE, code_challenge_method: 'plain' }, 'code_challenge_method'],
     [{ ...PKCE, state: 'x'.repeat(4097) }, 'state'],
+    [{ ...PKCE, response_type: undefined }, 'missing'],
   ] as const)
     for (const visitor of [alice, new Visitor(world.url)]) {
       const answer = await visitor.get(side.link(wrong))

@@ -4,7 +4,7 @@ import type { Event } from '../../src/domain/domain.ts'
 import { redeemCode } from '../../src/domain/grants.ts'
 import { signIn } from '../../src/domain/sessions.ts'
 import { accept, type Decision, refuse } from '../../src/domain/shape.ts'
-import { findUser, revokeUser } from '../../src/domain/users.ts'
+import { findUser, restoreUser, revokeUser } from '../../src/domain/users.ts'
 import type { Caller, Ledger } from '../../src/ledger/ledger.ts'
 import { Refused } from '../../src/ledger/refused.ts'
 import { dump, SYSTEM } from '../_support.ts'
@@ -168,6 +168,30 @@ test('a refusal, too, waits for what it has seen', async (t) => {
   t.is(await refusal(t, other), 'user_unknown')
   await revoked
   t.deepEqual(order, ['other at 2', 'revoke at 3', 'again at 3'])
+})
+
+test('what is not admitted is not recorded, and is told when what was seen is on disk', async (t) => {
+  const { ledger } = await startBook(t)
+  const { order, note } = watch(ledger)
+  const seen: string[] = []
+  const revoke = (reason?: 'rate_limited') =>
+    ledger.transact(
+      SYSTEM,
+      (state) => (reason === undefined ? revokeUser(state, 'alice') : restoreUser(state, 'alice')),
+      (facts) => {
+        seen.push(...facts.map(({ type }) => type))
+        return reason === undefined ? undefined : new Refused(reason, 'too many', 5000)
+      },
+    )
+  const revoked = note('revoke', revoke())
+  const refused = note('restore', revoke('rate_limited'))
+  t.like(await t.throwsAsync(refused, { instanceOf: Refused }), { reason: 'rate_limited', detail: 'too many' })
+  await revoked
+  t.deepEqual(seen, ['UserRevoked', 'UserRestored'])
+  t.deepEqual(order, ['revoke at 3', 'restore at 3'])
+  t.deepEqual((await typesOf(ledger)).slice(2), ['UserRevoked'])
+  t.is(await refusal(t, revoke()), 'user_already_revoked')
+  t.is(seen.length, 2, 'a refusal of the decision is not asked about')
 })
 
 test('an answer that changes nothing waits for what it has seen, and writes nothing', async (t) => {

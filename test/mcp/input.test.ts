@@ -140,7 +140,7 @@ test('87. a full list is told with what to do about it; a batch that does not fi
   await alice.did('add_todos', { items: [{ todo: 'one' }, { todo: 'two' }] })
   await world.news()
   const full =
-    'The list may not hold so many open to-dos. Ask the user which are done or may be deleted, and add or reopen none until then.'
+    'The list has reached its limit of open to-dos. Ask the user which are done or may be deleted. Add or reopen none until then.'
   t.is(await alice.failed('add_todos', { items: [{ todo: 'three' }, { todo: 'four' }] }), full)
   t.deepEqual(await world.news(), [])
   const [three] = (await alice.did('add_todos', { items: [{ todo: 'three' }] })).items
@@ -157,11 +157,11 @@ test('87. a list that is too large is told with what to do about it, which is no
   await alice.did('complete_todos', { ids: [one.id] })
   await world.news()
   const full =
-    'The list may not take so much room, done to-dos included. Ask the user which may be deleted or shortened, and add no text until then.'
+    'The list has reached its size limit. Ask the user which to-dos may be deleted. Until then add no text, notes or due dates.'
   t.is(await alice.failed('add_todos', { items: [long] }), full)
   t.is(await alice.failed('update_todo', { id: one.id, notes: 'y'.repeat(9000) }), full)
   t.deepEqual(await world.news(), [])
-  await alice.did('update_todo', { id: one.id, todo: 'short' })
+  await alice.did('delete_todos', { ids: [one.id] })
   t.is((await alice.did('add_todos', { items: [long] })).items.length, 1)
 })
 

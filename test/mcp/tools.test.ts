@@ -153,7 +153,7 @@ for (const generation of GENERATIONS) {
     t.deepEqual(await alice.did('delete_todos', { ids: [b, 'nobody'] }, of), {
       items: [added[1]],
       failures: [{ id: 'nobody', why: UNKNOWN }],
-      undo: 'To undo, call undo_delete with the ids of items within 30 days. Many later deletions can end that sooner.',
+      undo: 'To undo, call undo_delete with the ids in `items` within 30 days. Later deletions can end that sooner, and the list must have room.',
     })
     t.deepEqual(await world.news(), ['TodoDeleted'])
     t.is(await alice.failed('delete_todos', { ids: [b] }, of), `Nothing was changed. ${b}: ${UNKNOWN}`)

@@ -66,17 +66,17 @@ test('a user ends their own connection or approval, and nobody else’s; an oper
     (await connections.list(operator('x'), user)).find(({ kind }) => kind === wanted)
   const [connection, ofBob] = [await first(alice.user.id, 'connection'), await first(bob.user.id, 'connection')]
   const refused = { message: 'grant_unknown' }
-  await t.throwsAsync(connections.end(bob.caller, connection!.id, bob.user.id), refused)
-  await t.throwsAsync(connections.end(alice.caller, 'nothing', alice.user.id), refused)
+  await t.throwsAsync(connections.endOwn(bob.caller, bob.user.id, connection!.id), refused)
+  await t.throwsAsync(connections.endOwn(alice.caller, alice.user.id, 'nothing'), refused)
   t.deepEqual(await world.news(), [])
   t.true(await works(tokens.chatgpt))
 
-  const ended = await connections.end(alice.caller, connection!.id, alice.user.id)
+  const ended = await connections.endOwn(alice.caller, alice.user.id, connection!.id)
   t.like(ended, { kind: 'connection', user: alice.user.id, client: 'chatgpt' })
   t.false(await works(tokens.chatgpt))
   t.true(await works(tokens.other))
   const approval = await first(alice.user.id, 'approval')
-  t.like(await connections.end(alice.caller, approval!.id, alice.user.id), { kind: 'approval', client: 'other' })
+  t.like(await connections.endOwn(alice.caller, alice.user.id, approval!.id), { kind: 'approval', client: 'other' })
   t.true(await works(tokens.other))
   await connections.end(operator('x'), ofBob!.id)
   t.false(await works(tokens.bob))
@@ -89,7 +89,7 @@ test('a session that has ended sees and ends nothing', async (t) => {
   await world.ledger.transact(SYSTEM, (state) => signOut(state, alice.session))
   const refused = { message: 'session_ended' }
   await t.throwsAsync(connections.list(alice.caller, alice.user.id), refused)
-  await t.throwsAsync(connections.end(alice.caller, entry!.id, alice.user.id), refused)
+  await t.throwsAsync(connections.endOwn(alice.caller, alice.user.id, entry!.id), refused)
   t.true(await works(tokens.chatgpt))
 })
 

@@ -25,11 +25,11 @@ export function mcpRoutes(deps: Deps): Router {
       ctx.set('Allow', 'POST')
       throw new Refused('method_not_allowed')
     }
-    const { authentication, places } = deps.services
+    const { authentication } = deps.services
     const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'mcp')
     const call: Call = { deps, caller: authentication.listCaller(caller) }
     const { budget } = call.caller
-    const read = messageOf(await readBody(ctx, { limit: MAX_BATCH_BYTES, places, budget }))
+    const read = messageOf(await readBody(ctx, { limit: MAX_BATCH_BYTES, largeBodies: deps.largeBodies, budget }))
     if ('wrong' in read) return answerWrong(ctx, read.wrong)
     answer(ctx, deps, await service.run(call, requestFor(ctx, deps), read.message))
   })

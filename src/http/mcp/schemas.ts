@@ -70,4 +70,4 @@ export const item = z.strictObject({
 export const oneItem = z.strictObject({ item })
 /** `why` says what to do. */
 export const failures = z.array(z.strictObject({ id: z.string(), why: z.string() }))
-export const outcome = z.strictObject({ items: z.array(item), failures })
+export const batchResult = z.strictObject({ items: z.array(item), failures })

@@ -2,6 +2,7 @@
 import type { Context } from 'koa'
 import type { Reason } from '../../domain/shape.ts'
 import type { Refused } from '../../ledger/refused.ts'
+import { NotSentBack } from '../../service/authorization.ts'
 import { sentence } from '../../service/refusals.ts'
 import { COMMAND } from '../assets.ts'
 import { statusOf, tellWait } from '../errors.ts'
@@ -9,9 +10,8 @@ import { addressNotice, homeOf } from './address.ts'
 import { type Html, html, sendPage } from './layout.ts'
 import { messagePage } from './message.ts'
 
-/** RFC 9700 §4.11.2: nobody is redirected unasked to the address of an app that only vouches for itself. */
-const NOT_SENT_BACK = html`<p>This app registered itself, so you are not sent back to it. Go back yourself and connect
-      again. If it stays so, the makers of the app have to mend it.</p>`
+const NOT_SENT_BACK = html`<p>No operator of this Daybook added this app, so you are not sent back to it. Go back
+      yourself and connect again. If it fails again, tell the makers of the app.</p>`
 
 /** What to do about it, where there is something to do. */
 const advice: { readonly [R in Reason]?: Html } = {
@@ -25,13 +25,6 @@ const advice: { readonly [R in Reason]?: Html } = {
   client_unknown: html`<p>If you set this up yourself, compare the client ID that you gave the app with
       <code>${COMMAND} client show chatgpt</code>.</p>`,
   client_document_unreadable: html`<p>Try again in a minute. If it stays so, the makers of the app have to mend it.</p>`,
-  response_type_unsupported: NOT_SENT_BACK,
-  state_too_long: NOT_SENT_BACK,
-  scope_invalid: NOT_SENT_BACK,
-  challenge_method_unsupported: NOT_SENT_BACK,
-  challenge_malformed: NOT_SENT_BACK,
-  challenge_missing: NOT_SENT_BACK,
-  resource_foreign: NOT_SENT_BACK,
   route_unknown: html`<p>The address may be mistyped, or what was here is gone.</p>`,
   method_not_allowed: html`<p>This address takes a form that Daybook gave you. Begin again where it came from.</p>`,
   consent_unknown: html`<p>Go back to the app that sent you here and connect again.</p>`,
@@ -60,12 +53,17 @@ function linkHome(ctx: Context): Html | undefined {
     : html`<p>This Daybook is at <a href="${home}/">${home}</a>.</p>`
 }
 
+function adviceFor(ctx: Context, refused: Refused): Html | undefined {
+  if (refused instanceof NotSentBack) return NOT_SENT_BACK
+  return refused.reason === 'form_foreign' ? linkHome(ctx) : advice[refused.reason]
+}
+
 /** Answers with a page. */
 export async function sendRefusal(ctx: Context, refused: Refused): Promise<void> {
   const { reason } = refused
   const status = statusOf(reason)
   tellWait(ctx, refused)
-  const more = reason === 'form_foreign' ? linkHome(ctx) : advice[reason]
+  const more = adviceFor(ctx, refused)
   await sendPage(
     ctx,
     messagePage({

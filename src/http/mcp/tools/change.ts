@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { MAX_BATCH, type Place, WRITE } from '../../../service/todos.ts'
 import { rendered } from '../batch-result.ts'
-import { args, due, id, ids, item, notes, oneItem, outcome, priority, text } from '../schemas.ts'
+import { args, batchResult, due, id, ids, item, notes, oneItem, priority, text } from '../schemas.ts'
 import { CHANGES, tool } from '../tool.ts'
 
 const key = z
@@ -74,7 +74,7 @@ export const completeTodos = tool({
     'Marks to-dos as done. Use it when the user says that something is done, not delete_todos. Those that are done already stay so. reopen_todos takes it back.',
   scope: WRITE,
   input: args({ ids }),
-  output: outcome,
+  output: batchResult,
   hints: CHANGES,
   run: async ({ deps, caller }, { ids }) => rendered(await deps.services.todos.complete(caller, ids)),
 })
@@ -85,7 +85,7 @@ export const reopenTodos = tool({
   description: 'Marks done to-dos as open again. Find them with find_todos and state "done".',
   scope: WRITE,
   input: args({ ids }),
-  output: outcome,
+  output: batchResult,
   hints: CHANGES,
   run: async ({ deps, caller }, { ids }) => rendered(await deps.services.todos.reopen(caller, ids)),
 })
@@ -99,7 +99,7 @@ export const rescheduleTodos = tool({
   input: args({
     items: z.array(args({ id, due })).min(1).max(MAX_BATCH),
   }),
-  output: outcome,
+  output: batchResult,
   hints: CHANGES,
   run: async ({ deps, caller }, { items }) => rendered(await deps.services.todos.reschedule(caller, items)),
 })

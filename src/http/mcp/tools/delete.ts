@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import { WRITE } from '../../../service/todos.ts'
 import { rendered } from '../batch-result.ts'
-import { args, failures, ids, item, outcome } from '../schemas.ts'
+import { args, batchResult, failures, ids, item } from '../schemas.ts'
 import { CHANGES, tool } from '../tool.ts'
 
-const UNDO = 'To undo, call undo_delete with the ids of items within 30 days. Many later deletions can end that sooner.'
+const UNDO =
+  'To undo, call undo_delete with the ids in `items` within 30 days. Later deletions can end that sooner, and the list must have room.'
 
 export const deleteTodos = tool({
   name: 'delete_todos',
@@ -28,7 +29,7 @@ export const undoDelete = tool({
     'Brings deleted to-dos back as they were, in their old place. Works for up to 30 days; later deletions can end that sooner. Find their ids with find_todos and state "deleted".',
   scope: WRITE,
   input: args({ ids }),
-  output: outcome,
+  output: batchResult,
   hints: CHANGES,
   run: async ({ deps, caller }, { ids }) => rendered(await deps.services.todos.undelete(caller, ids)),
 })
