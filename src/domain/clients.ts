@@ -306,7 +306,7 @@ export function registerClient(_rows: Clients, input: Register): Decision<Client
 }
 
 /** Characters that nobody sees, and the quotation marks in which pages and the audit put names. */
-const MISLEADING = /\p{C}|\p{Default_Ignorable_Code_Point}|[\u2800\u201c\u201d]/u
+export const MISLEADING = /\p{C}|\p{Default_Ignorable_Code_Point}|[\u2800\u201c\u201d]/u
 
 /** 1–60 characters that a person can read on the consent page. */
 export const isClientName = (name: string): boolean =>

@@ -1,4 +1,5 @@
 /** API keys: what lets a program act for the user it was made by, until it is revoked (`AUTH_MODE=user_http`). */
+import { MISLEADING } from './clients.ts'
 import { accept, type Decision, type On, type Reason, refuse, type Says, type Sealed } from './shape.ts'
 import { type Sight, Table } from './table.ts'
 import type { User, UserEvent, Users } from './users.ts'
@@ -54,7 +55,7 @@ const isLabel = (label: string): boolean =>
   label !== '' &&
   label.length <= MAX_LABEL_LENGTH &&
   label.isWellFormed() &&
-  !/\p{C}/u.test(label)
+  !MISLEADING.test(label)
 
 /** `user`: the id of whom the key will speak for. */
 type Issue = { key: string; user: string; digest: string; label: string }

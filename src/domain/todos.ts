@@ -237,8 +237,11 @@ export function excerptOf(text: string): string {
   return signs.length <= MAX_EXCERPT ? text : `${signs.slice(0, MAX_EXCERPT).join('')}…`
 }
 
+/** In quotation marks that the text itself cannot end. */
+const inQuotes = (text: string): string => `“${excerptOf(text).replaceAll('“', '‘').replaceAll('”', '’')}”`
+
 const quoted = (text: string | undefined): string =>
-  text === undefined ? 'a to-do that has been erased' : `“${excerptOf(text)}”`
+  text === undefined ? 'a to-do that has been erased' : inQuotes(text)
 
 /** Which list, where it is not the actor's own. */
 const elsewhere = ({ actor, data }: Recorded<TodoEvent>, word: string, names: Names): string =>
@@ -265,7 +268,7 @@ function changesOf({ data, sealed: { open } }: Changed): string {
 function quotedValue(field: Field, open: Texts | undefined): string {
   const value = open?.[field]
   if (value === undefined) return 'something that has been erased'
-  return field === 'due' ? value : `“${excerptOf(value)}”`
+  return field === 'due' ? value : inQuotes(value)
 }
 
 const due = (open: Texts | undefined): string => (open?.due === undefined ? '' : `, due ${open.due}`)

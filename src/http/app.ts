@@ -14,6 +14,7 @@ import { createServices } from '../service/services.ts'
 import { auditRoutes } from './audit.ts'
 import { endUnread, parseBody } from './body.ts'
 import { answerJson, answerOAuth } from './errors.ts'
+import { FairUse } from './fair-use.ts'
 import { healthRoutes } from './health.ts'
 import { itemRoutes } from './items.ts'
 import { keyRoutes } from './keys.ts'
@@ -80,17 +81,19 @@ const sitemap = (deps: Deps): readonly Place[] => [
  * @param fetchDocument how client-id documents are fetched
  */
 export function createApp(
-  given: Omit<Deps, 'services' | 'largeBodies'>,
+  given: Omit<Deps, 'services' | 'largeBodies' | 'fairUse'>,
   trustedProxies: BlockList,
   fetchDocument: FetchDocument = documentFetcher(),
 ): Koa {
   const { ledger, settings, log } = given
   const onUnreadable = (clientId: string, why: string): void =>
     log.warn({ clientId, why }, 'a client-id document could not be read')
+  const services = createServices(ledger, settings, { fetchDocument, onUnreadable })
   const deps: Deps = {
     ...given,
-    services: createServices(ledger, settings, { fetchDocument, onUnreadable }),
+    services,
     largeBodies: new LargeBodySlots(),
+    fairUse: new FairUse(services.limits),
   }
   const app = new Koa()
   const places = sitemap(deps)
@@ -103,6 +106,7 @@ export function createApp(
   app.use(crossOrigin(deps, placeOf))
   app.use(parseBody(bodyTaker(places)))
   app.use(deadline(deps, placeOf))
+  app.use(deps.fairUse.middleware)
   for (const { router } of places) app.use(router.routes())
   // Koa prints what it could not answer to the console; it goes to the log instead.
   app.silent = true

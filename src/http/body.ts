@@ -21,7 +21,7 @@ export const MAX_BATCH_BYTES = 2 * 1024 * 1024
  * The largest body that needs no slot: a text of 10,000 code points, each written as two `\uXXXX` (120 kB), and 40 kB
  * for the rest.
  */
-const SMALL_BYTES = 160 * 1024
+export const SMALL_BYTES = 160 * 1024
 
 /** How many bytes are read of each type, where a route does not read its body itself. None is above `SMALL_BYTES`. */
 const LIMITS: { readonly [type: string]: number } = {
@@ -45,6 +45,11 @@ export class BoundedMessage extends IncomingMessage {
 
   get isOverrun(): boolean {
     return this.#isOverrun
+  }
+
+  /** How many bytes of the body have come. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Node's HTTP parser hands over each piece of the body here. @returns whether more is wanted now */
@@ -251,6 +256,8 @@ async function readBytes(ctx: Context, limit: number, enter?: () => void): Promi
   }
   return kept.subarray(0, length)
 }
+
+export const bytesRead = (req: IncomingMessage): number => (req instanceof BoundedMessage ? req.bytes : 0)
 
 export const isOverrun = (req: IncomingMessage): boolean => req instanceof BoundedMessage && req.isOverrun
 

@@ -32,7 +32,9 @@ export async function requireListCaller(ctx: Context, deps: Deps, scope: string)
   if (deps.settings.authMode === 'none') requireOwnOrigin(ctx, deps.settings)
   const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'api')
   requireScope(caller, scope)
-  return authentication.listCaller(caller, String(ctx.params.username))
+  const found = authentication.listCaller(caller, String(ctx.params.username))
+  await deps.fairUse.begin(ctx, found.budget)
+  return found
 }
 
 /**

@@ -44,7 +44,7 @@ const isLocal = (ctx: Context): boolean =>
   isLoopbackHost(namedHost(ctx) ?? '') &&
   !['x-forwarded-for', 'forwarded', 'via'].some((name) => ctx.get(name) !== '')
 
-function bookMetrics({ ledger, services: { limits }, largeBodies }: Deps): Registry {
+function bookMetrics({ ledger, services: { limits }, largeBodies, fairUse }: Deps): Registry {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const gauge = (name: string, help: string, value: () => number): void => {
@@ -96,6 +96,7 @@ function bookMetrics({ ledger, services: { limits }, largeBodies }: Deps): Regis
     collect() {
       for (const [limit, refused] of limits.refused) limited.set({ limit }, refused)
       limited.set({ limit: 'large_bodies' }, largeBodies.refused)
+      limited.set({ limit: 'unsent_answers' }, fairUse.cut)
     },
   })
   return registry

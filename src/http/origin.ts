@@ -4,8 +4,8 @@ import type { Context } from 'koa'
 import type { Provenance } from '../service/caller.ts'
 import type { Meter } from '../service/limits.ts'
 
-/** An id of the caller's own making: visible ASCII, kept exactly. */
-export const isConversation = (text: string): boolean => text.length <= 256 && /^[\x21-\x7e]+$/.test(text)
+/** An id of the caller's own making, kept exactly: what a filter can name, and means nothing to a shell. */
+export const isConversation = (text: string): boolean => /^[\w.:/+=@~-]{1,256}$/.test(text)
 
 /** What the limits said during each request. */
 const meters = new WeakMap<Context, Meter>()

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Policy } from '../service/policy.ts'
 import type { Services } from '../service/services.ts'
+import type { FairUse } from './fair-use.ts'
 import type { LargeBodySlots } from './large-bodies.ts'
 
 export type Settings = Policy & {
@@ -19,6 +20,7 @@ export type Deps = {
   readonly services: Services
   readonly settings: Settings
   readonly largeBodies: LargeBodySlots
+  readonly fairUse: FairUse
   readonly log: Logger
   /** Says that the server is about to stop, to answers without an end. */
   readonly stopping?: AbortSignal

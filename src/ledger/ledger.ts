@@ -132,10 +132,7 @@ export class Ledger {
     const ended = caller.holds(state, now)
     const decision: Decision<Event, T> = ended === undefined ? decide(state, now) : refuse(ended)
     const notAdmitted = decision.refusal === undefined ? admit(decision.facts) : undefined
-    if (notAdmitted !== undefined) {
-      await this.#durable(sight.met)
-      throw notAdmitted
-    }
+    if (notAdmitted !== undefined) return this.#durable(sight.met).then(() => Promise.reject(notAdmitted))
     const keeps = decision.refusal === undefined ? Object.entries(decision.keeps ?? {}) : []
     const isChange = decision.facts.length > 0 || keeps.length > 0
     if (isChange) this.#record(caller, decision.facts, keeps, now)

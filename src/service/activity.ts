@@ -91,9 +91,9 @@ function searchOf(owner: string, since: string | undefined, now: number): { sear
   }
 }
 
-/** The conversations of another app are told to nobody but that app. */
+/** The conversations of an app, or of an API key, are told to nobody else. */
 function entryOf({ seq, at, type, who, what, through, via }: ReturnType<typeof tell>, caller: ListCaller): Entry {
-  const isOwn = via.client === caller.via.client
+  const isOwn = (via.client ?? via.key) === (caller.via.client ?? caller.via.key)
   const { conversation = null, tool = null } = via
   const route = isOwn || conversation === null ? through : through.replace(` conversation ${conversation}`, '')
   return { seq, at, type, who, what, through: route, conversation: isOwn ? conversation : null, tool }

@@ -100,7 +100,7 @@ async function fetchInTime(url: URL, options: FetcherOptions, slots: Slots): Pro
     if (deadline.signal.aborted) throw new DocumentUnreadable('The client-id document did not arrive in time.')
     const code = codeOf(error)
     if (code === undefined) throw error
-    throw new DocumentUnreadable(`The client-id document could not be fetched (${code}).`, { cause: error })
+    throw new DocumentUnreadable('The client-id document could not be fetched.', { cause: error })
   } finally {
     clearTimeout(timer)
   }

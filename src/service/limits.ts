@@ -88,6 +88,12 @@ export class Limits {
     return new Refused('rate_limited', undefined, resetMs)
   }
 
+  /** Counts what has been used already, whether it fits or not. What comes after it may be refused. */
+  charge(name: LimitName, key: string, count: number): void {
+    const counter = this.#counters.get(name)
+    if (counter !== undefined) this.#windowOf(counter, key, this.#now()).count += count
+  }
+
   /** Refunds a count after success, or when nothing was done. */
   giveBack(name: LimitName, key: string, count = 1): void {
     const window = this.#counters.get(name)?.windows.get(key)

@@ -94,7 +94,8 @@ export class Registrations {
       return this.#described(await this.#documents.read(new URL(clientId)))
     } catch (error) {
       if (!(error instanceof DocumentUnreadable)) throw error
-      this.#onUnreadable(clientId, error.message)
+      const { code } = Object(error.cause)
+      this.#onUnreadable(clientId, code === undefined ? error.message : `${error.message} (${code})`)
       return { find: lastRead(clientId), detail: error.message }
     }
   }

@@ -32,7 +32,22 @@ export function messageOf(text: string): Message {
     return { wrong: { code: INVALID_REQUEST, message: 'An object has a member twice.' } }
   // Batches left the protocol with revision 2025-06-18.
   if (Array.isArray(message)) return { wrong: { code: INVALID_REQUEST, message: 'Send one message in a request.' } }
+  const long = longNameOf(message)
+  if (long !== undefined) return { wrong: { code: INVALID_REQUEST, message: `${long} is too long.` } }
   return { message }
+}
+
+/** How long what answers repeat may be, in UTF-16 units. Ids of Daybook have 26. */
+const MAX_NAME_LENGTH = 1000
+
+/** What answers repeat, so that it must not be long: it would come back twice. */
+function longNameOf(message: unknown): string | undefined {
+  const { id, method, params } = Object(message)
+  const { name, uri } = Object(params)
+  const found = Object.entries({ id, method, name, uri }).find(
+    ([, value]) => typeof value === 'string' && value.length > MAX_NAME_LENGTH,
+  )
+  return found === undefined ? undefined : `"${found[0]}"`
 }
 
 /** JSON-RPC 2.0 §5.1: the id is null where that of the request could not be read. */

@@ -1,8 +1,10 @@
 /** `POST /mcp`: MCP over streamable HTTP, stateless. What is checked before a message, and how its answer is sent. */
 import Router from '@koa/router'
 import type { Context } from 'koa'
+import { includesScope } from '../../domain/scopes.ts'
 import { Refused } from '../../ledger/refused.ts'
-import { MAX_BATCH_BYTES, readBody } from '../body.ts'
+import { WRITE } from '../../service/todos.ts'
+import { MAX_BATCH_BYTES, readBody, SMALL_BYTES } from '../body.ts'
 import { bearerToken, requireOwnOrigin } from '../callers.ts'
 import { provenance } from '../origin.ts'
 import type { Deps } from '../settings.ts'
@@ -28,8 +30,11 @@ export function mcpRoutes(deps: Deps): Router {
     const { authentication } = deps.services
     const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'mcp')
     const call: Call = { deps, caller: authentication.listCaller(caller) }
-    const { budget } = call.caller
-    const read = messageOf(await readBody(ctx, { limit: MAX_BATCH_BYTES, largeBodies: deps.largeBodies, budget }))
+    const { budget, scope } = call.caller
+    await deps.fairUse.begin(ctx, budget)
+    // Who only reads sends nothing large, and must not keep the others of a user from it.
+    const limit = includesScope(scope, WRITE) ? MAX_BATCH_BYTES : SMALL_BYTES
+    const read = messageOf(await readBody(ctx, { limit, largeBodies: deps.largeBodies, budget }))
     if ('wrong' in read) return answerWrong(ctx, read.wrong)
     answer(ctx, deps, await service.run(call, requestFor(ctx, deps), read.message))
   })
