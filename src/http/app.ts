@@ -63,7 +63,7 @@ const authorizationServer = (deps: Deps): readonly Place[] => [
 ]
 
 const sitemap = (deps: Deps): readonly Place[] => [
-  { router: todoRoutes(deps), surface: 'api', isShared: true }, // First, since it is what most requests are for.
+  { router: todoRoutes(deps), surface: 'api', isShared: true, readsOwnBody: true }, // First, since it is what most requests are for.
   { router: itemRoutes(deps), surface: 'api', isShared: true, readsOwnBody: true },
   { router: mcpRoutes(deps), surface: 'mcp', isShared: true, readsOwnBody: true },
   { router: healthRoutes(deps), surface: 'api' },

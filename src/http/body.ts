@@ -23,13 +23,11 @@ export const MAX_BATCH_BYTES = 2 * 1024 * 1024
  */
 export const SMALL_BYTES = 160 * 1024
 
-/** How many bytes are read of each type, where a route does not read its body itself. None is above `SMALL_BYTES`. */
-const LIMITS: { readonly [type: string]: number } = {
-  [JSON_TYPE]: SMALL_BYTES,
-  [MERGE_PATCH_TYPE]: SMALL_BYTES,
-  /** A password of 1,024 characters, percent-encoded, and the state of an authorization. */
-  [FORM_TYPE]: 64 * 1024,
-}
+/**
+ * How many bytes are read of each type, where a route does not read its body itself: a password of 1,024 characters,
+ * percent-encoded, and the state of an authorization. Anybody may send them.
+ */
+const LIMITS: { readonly [type: string]: number } = { [JSON_TYPE]: 64 * 1024, [FORM_TYPE]: 64 * 1024 }
 
 /** How many pieces a body may come in, and after how many bytes it may have one more. A piece takes about 300 bytes. */
 const [FREE_PIECES, BYTES_A_PIECE] = [512, 128]

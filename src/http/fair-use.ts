@@ -6,7 +6,7 @@ import type { Limits } from '../service/limits.ts'
 import { bytesRead } from './body.ts'
 
 export type FairUseBounds = {
-  /** How many requests of one caller are worked on at the same time. Further ones wait for their turn. */
+  /** How many requests of one caller are worked on at the same time, where there are limits. Others wait for their turn. */
   readonly atOnce: number
   /** How many bytes of answers may wait to be sent: of one caller, and in all. */
   readonly unsentOfOne: number
@@ -14,7 +14,7 @@ export type FairUseBounds = {
 }
 
 /** The largest answer has some 3 MB. */
-const BOUNDS: FairUseBounds = { atOnce: 8, unsentOfOne: 16 << 20, unsentOfAll: 128 << 20 }
+const BOUNDS: FairUseBounds = { atOnce: 4, unsentOfOne: 16 << 20, unsentOfAll: 128 << 20 }
 
 /** Answers that wait with fewer bytes do not count. */
 const SMALL_ANSWER_BYTES = 16 * 1024
@@ -58,7 +58,7 @@ export class FairUse {
     this.#turns.set(budget, turns)
     this.#budgets.set(ctx, budget)
     turns.running++
-    if (turns.running <= this.#bounds.atOnce) return
+    if (turns.running <= this.#bounds.atOnce || !this.#limits.has('api')) return
     await new Promise<void>((resolve) => turns.waiting.push(resolve))
     if (ctx.res.closed || ctx.res.writableEnded) throw new Refused('deadline_passed')
   }

@@ -3,6 +3,7 @@ import Router from '@koa/router'
 import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import { MAX_ANSWER_CHARACTERS, READ, WRITE } from '../service/todos.ts'
+import { readJson, SMALL_BYTES } from './body.ts'
 import { requireListCaller } from './callers.ts'
 import { type Body, keyOf, queryOf, requiredText } from './members.ts'
 import { jsonObject, onlyMembers, queryParameters } from './parse.ts'
@@ -11,7 +12,8 @@ import type { Deps } from './settings.ts'
 const PATH = '/todos/:username'
 
 export function todoRoutes(deps: Deps): Router {
-  const { todos } = deps.services
+  const { largeBodies, services } = deps
+  const { todos } = services
   const router = new Router({ sensitive: true, strict: true })
 
   router.get(PATH, async (ctx) => {
@@ -24,6 +26,7 @@ export function todoRoutes(deps: Deps): Router {
 
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    await readJson(ctx, { limit: SMALL_BYTES, largeBodies, budget: caller.budget })
     const { todo } = onlyMembers(jsonObject(ctx), ['todo', 'username'])
     const text = requiredText(todo, 'todo_text_invalid')
     const { index, items } = await todos.add(caller, [{ text }], keyOf(ctx))
@@ -32,6 +35,7 @@ export function todoRoutes(deps: Deps): Router {
 
   router.delete(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
+    await readJson(ctx, { limit: SMALL_BYTES, largeBodies, budget: caller.budget })
     const { todo_idx: index, todo: text } = deletion(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')

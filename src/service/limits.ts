@@ -88,6 +88,11 @@ export class Limits {
     return new Refused('rate_limited', undefined, resetMs)
   }
 
+  /** Whether there is that limit: with `RATE_LIMIT=off` there is none. */
+  has(name: LimitName): boolean {
+    return this.#counters.has(name)
+  }
+
   /** Counts what has been used already, whether it fits or not. What comes after it may be refused. */
   charge(name: LimitName, key: string, count: number): void {
     const counter = this.#counters.get(name)

@@ -206,6 +206,14 @@ test('each request counts once against the limit of the API, and changes against
   t.deepEqual(await world.news(), ['TodoAdded', 'TodoAdded'])
 })
 
+test('a token that only reads takes no slot for a large body: 413', async (t) => {
+  const { world, alice } = await startMcp(t)
+  const read = new McpSide(world.url, (await connectMcp(world, person('carl'), { scope: 'todos:read' })).access_token)
+  const large = `${requestIn('2025', { method: 'tools/list' }).body}${' '.repeat(170_000)}`
+  t.is((await read.post(large)).status, 413)
+  t.is((await alice.post(large)).status, 200)
+})
+
 test('the trail of a change: user, client, conversation as it came, tool, and request', async (t) => {
   const { world, alice } = await startMcp(t)
   const session = `v1/${'aB3_-'.repeat(16)}`
@@ -226,7 +234,7 @@ test('the trail of a change: user, client, conversation as it came, tool, and re
   t.deepEqual((await add(undefined, { 'openai-conversation-id': 'c-1/2' })).via, { ...plain, conversation: 'c-1/2' })
   const both = await add({ 'openai/session': session }, { 'openai-conversation-id': 'c-1' })
   t.deepEqual(both.via, { ...plain, conversation: 'c-1' })
-  for (const bad of ['', 'x'.repeat(257), 'a b', 'ü', 1, null, ['x'], { a: 1 }])
+  for (const bad of ['', 'x'.repeat(257), 'a b', '"hide', 'x$(id)', 'a;b', 'ü', 1, null, ['x'], { a: 1 }])
     t.deepEqual((await add({ 'openai/session': bad })).via, plain, JSON.stringify(bad))
   const found = (await world.events()).filter(({ via }) => via.conversation === session)
   t.is(found.length, 2)

@@ -131,6 +131,20 @@ test('the body is one JSON-RPC message of UTF-8 JSON, of bounded size and depth'
   t.deepEqual(await wrong(meta(1100)), [400, '2.0', null, -32600], 'too many members')
   const text = (call: string) => call.replace('{"todo":"x"}', '{"todo":"x","t\\u006fdo":"y"}')
   t.deepEqual(await wrong(text(call.body)), [400, '2.0', null, -32600], 'a member twice')
+  for (const name of ['id', 'method'])
+    t.deepEqual(await wrong(JSON.stringify({ ...JSON.parse(good), [name]: 'x'.repeat(1001) })), [
+      400,
+      '2.0',
+      null,
+      -32600,
+    ])
+  for (const name of ['name', 'uri'])
+    for (const length of [1000, 1001]) {
+      const params = { arguments: {}, [name]: 'x'.repeat(length) }
+      const method = name === 'name' ? 'tools/call' : 'resources/read'
+      const { status, json } = await alice.post(JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }))
+      t.is(status === 400 && json.id === null, length > 1000, `${name} of ${length}`)
+    }
   // Brackets in strings open nothing.
   const brackets = requestIn('2025', {
     method: 'tools/call',
