@@ -6,8 +6,8 @@ import type { Context, Middleware } from 'koa'
 import bodyParser from 'koa-bodyparser'
 import { Refused } from '../ledger/refused.ts'
 import { breakOf, lineAndColumn } from './json.ts'
-import type { LargeBodySlots } from './large-bodies.ts'
 import { isRepeated, requireFewParameters } from './parse.ts'
+import type { Deps } from './settings.ts'
 
 export const JSON_TYPE = 'application/json'
 /** RFC 7396. */
@@ -65,9 +65,14 @@ export class BoundedMessage extends IncomingMessage {
   }
 }
 
-/** RFC 9112 §6.3: a request has a body where it has one of these fields. */
-const hasBody = (ctx: Context): boolean =>
-  ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length') || 0) > 0
+const isBodyless = ({ method }: Context): boolean => ['GET', 'HEAD', 'OPTIONS'].includes(method)
+
+/**
+ * Whether a request brings a body that means something. It has one where it has one of these fields (RFC 9112 §6.3);
+ * that of GET or HEAD means nothing (RFC 9110 §9.3.1, §9.3.2).
+ */
+export const hasBody = (ctx: Context): boolean =>
+  !isBodyless(ctx) && (ctx.get('transfer-encoding') !== '' || Number(ctx.get('content-length') || 0) > 0)
 
 /** The longest Content-Type that is read; a boundary, the longest parameter in use, has 70 characters. */
 const MAX_MEDIA_TYPE_LENGTH = 256
@@ -118,9 +123,7 @@ export const parseBody =
     if (!hasBody(ctx)) return next()
     const type = mediaType(ctx)
     const limit = LIMITS[type]
-    // RFC 9110 §9.3.1, §9.3.2: a body of GET or HEAD means nothing.
-    const isRead = limit !== undefined && !['GET', 'HEAD', 'OPTIONS'].includes(ctx.method) && takesBody(ctx)
-    if (isRead) await parse(ctx, type, await readBytes(ctx, limit))
+    if (limit !== undefined && takesBody(ctx)) await parse(ctx, type, await readBytes(ctx, limit))
     return next()
   }
 
@@ -128,8 +131,8 @@ export const parseBody =
 type BodyBounds = {
   /** Bytes. */
   readonly limit: number
-  /** A body of more than 160 kB has a slot until it is read. */
-  readonly largeBodies: LargeBodySlots
+  /** A body of more than 160 kB has a slot until it is read. Then it is the turn of the request. */
+  readonly deps: Pick<Deps, 'largeBodies' | 'fairUse'>
   /** Whose slot that is: the `budget` of the caller. */
   readonly budget: string
 }
@@ -138,10 +141,14 @@ type BodyBounds = {
  * Reads JSON where a route reads its body itself, once it is known who sent it. `jsonObject` then refuses other types.
  * @throws {Refused} `media_type_unsupported`, `request_too_large`, `request_malformed`; `rate_limited` without a slot
  */
-export async function readJson(ctx: Context, { limit, largeBodies, budget }: BodyBounds): Promise<void> {
+export async function readJson(
+  ctx: Context,
+  { limit, deps: { largeBodies, fairUse }, budget }: BodyBounds,
+): Promise<void> {
   const type = mediaType(ctx)
   if (!hasBody(ctx) || ![JSON_TYPE, MERGE_PATCH_TYPE].includes(type)) return
   await largeBodies.within(budget, async (enter) => parse(ctx, type, await readBytes(ctx, limit, enter)))
+  await fairUse.begin(ctx, budget)
 }
 
 /** koa-bodyparser decodes and parses JSON. Forms are kept as text: `formFields` reads them, more strictly than it does. */
@@ -183,10 +190,17 @@ export function brokenJson(text: string): Refused {
  */
 export async function readBody(
   ctx: Context,
-  { types = [JSON_TYPE], limit, largeBodies, budget }: BodyBounds & { readonly types?: readonly string[] },
+  {
+    types = [JSON_TYPE],
+    limit,
+    deps: { largeBodies, fairUse },
+    budget,
+  }: BodyBounds & { readonly types?: readonly string[] },
 ): Promise<string> {
   if (!types.includes(mediaType(ctx))) throw new Refused('media_type_unsupported')
-  return largeBodies.within(budget, async (enter) => textOf(await readBytes(ctx, limit, enter)))
+  const text = await largeBodies.within(budget, async (enter) => textOf(await readBytes(ctx, limit, enter)))
+  await fairUse.begin(ctx, budget)
+  return text
 }
 
 function requireUtf8(bytes: Buffer): void {

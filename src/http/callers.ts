@@ -2,6 +2,7 @@
 import type { Context } from 'koa'
 import { Refused } from '../ledger/refused.ts'
 import { type ListCaller, requireScope } from '../service/authentication.ts'
+import { hasBody } from './body.ts'
 import { isOwnHost, provenance } from './origin.ts'
 import { isRepeated } from './parse.ts'
 import type { Deps, Settings } from './settings.ts'
@@ -23,7 +24,7 @@ export function bearerToken(ctx: Context): string {
 }
 
 /**
- * The caller of a route under `/todos/:username`, and their list.
+ * The caller of a route under `/todos/:username`, and their list. Where there is no body, it is their turn (`FairUse`).
  * @param scope what the token must allow, where there are scopes
  * @throws {Refused} as `Authentication` does; `scope_insufficient`, `origin_foreign`
  */
@@ -33,7 +34,8 @@ export async function requireListCaller(ctx: Context, deps: Deps, scope: string)
   const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'api')
   requireScope(caller, scope)
   const found = authentication.listCaller(caller, String(ctx.params.username))
-  await deps.fairUse.begin(ctx, found.budget)
+  // Otherwise once the body is read: slow senders must not keep the others of their user waiting.
+  if (!hasBody(ctx)) await deps.fairUse.begin(ctx, found.budget)
   return found
 }
 

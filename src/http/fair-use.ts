@@ -49,11 +49,14 @@ export class FairUse {
   }
 
   /**
-   * Waits until it is the turn of this request among those of its caller. `middleware` ends the turn.
+   * Waits until it is the turn of this request, whose body has come, among those of its caller. `middleware` ends the
+   * turn.
    * @param budget by what limits count the caller
    * @throws {Refused} `deadline_passed` where nobody waits for the answer any more: nothing is done then
    */
   async begin(ctx: Context, budget: string): Promise<void> {
+    const brought = Math.floor(bytesRead(ctx.req) / BYTES_A_REQUEST)
+    if (brought > 0) this.#limits.charge('api', budget, brought)
     const turns = this.#turns.get(budget) ?? { running: 0, waiting: [] }
     this.#turns.set(budget, turns)
     this.#budgets.set(ctx, budget)
@@ -87,9 +90,10 @@ export class FairUse {
   #sent(ctx: Context): void {
     const { req, res } = ctx
     const budget = this.#budgets.get(ctx)
-    const bytes = Number(res.getHeader('content-length') ?? 0) + bytesRead(req)
-    if (budget !== undefined && bytes >= BYTES_A_REQUEST)
-      this.#limits.charge('api', budget, Math.floor(bytes / BYTES_A_REQUEST))
+    const [brought, answered] = [bytesRead(req), Number(res.getHeader('content-length') ?? 0)]
+    const charged = Math.floor(brought / BYTES_A_REQUEST)
+    const more = Math.floor((brought + answered) / BYTES_A_REQUEST) - charged
+    if (budget !== undefined && more > 0) this.#limits.charge('api', budget, more)
     if (res.writableLength > SMALL_ANSWER_BYTES) this.#keep(res, budget ?? `address ${ctx.request.ip}`)
   }
 

@@ -16,7 +16,6 @@ import {
 } from '../service/todos.ts'
 import { JSON_TYPE, MAX_BATCH_BYTES, MERGE_PATCH_TYPE, readJson } from './body.ts'
 import { requireListCaller } from './callers.ts'
-import type { LargeBodySlots } from './large-bodies.ts'
 import { type Body, changeOf, draftOf, idsOf, keyOf, optionalText, queryOf, requiredText } from './members.ts'
 import { jsonObject, onlyMembers } from './parse.ts'
 import type { Deps } from './settings.ts'
@@ -32,7 +31,7 @@ const QUERY = ['query', 'state', 'due_before', 'due_after', 'sort', 'limit', 'cu
 
 export function itemRoutes(deps: Deps): Router {
   const { todos } = deps.services
-  const bodyOf = bodyReader(deps.largeBodies)
+  const bodyOf = bodyReader(deps)
   const router = new Router({ sensitive: true, strict: true })
 
   router.get(PATH, async (ctx) => {
@@ -103,14 +102,14 @@ export function itemRoutes(deps: Deps): Router {
 
 /** Reads the body of a route, once its sender is known. The function it gives throws as `readJson` does. */
 const bodyReader =
-  (largeBodies: LargeBodySlots) =>
+  (deps: Deps) =>
   async (
     ctx: Context,
     { budget }: ListCaller,
     members: string[],
     { types = [JSON_TYPE], limit = MAX_ITEM_BYTES } = {},
   ): Promise<Body> => {
-    await readJson(ctx, { limit, largeBodies, budget })
+    await readJson(ctx, { limit, deps, budget })
     return onlyMembers(jsonObject(ctx, types), members)
   }
 

@@ -12,8 +12,7 @@ import type { Deps } from './settings.ts'
 const PATH = '/todos/:username'
 
 export function todoRoutes(deps: Deps): Router {
-  const { largeBodies, services } = deps
-  const { todos } = services
+  const { todos } = deps.services
   const router = new Router({ sensitive: true, strict: true })
 
   router.get(PATH, async (ctx) => {
@@ -26,7 +25,7 @@ export function todoRoutes(deps: Deps): Router {
 
   router.post(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
-    await readJson(ctx, { limit: SMALL_BYTES, largeBodies, budget: caller.budget })
+    await readJson(ctx, { limit: SMALL_BYTES, deps, budget: caller.budget })
     const { todo } = onlyMembers(jsonObject(ctx), ['todo', 'username'])
     const text = requiredText(todo, 'todo_text_invalid')
     const { index, items } = await todos.add(caller, [{ text }], keyOf(ctx))
@@ -35,7 +34,7 @@ export function todoRoutes(deps: Deps): Router {
 
   router.delete(PATH, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
-    await readJson(ctx, { limit: SMALL_BYTES, largeBodies, budget: caller.budget })
+    await readJson(ctx, { limit: SMALL_BYTES, deps, budget: caller.budget })
     const { todo_idx: index, todo: text } = deletion(ctx)
     if (typeof index !== 'number' || !Number.isSafeInteger(index)) throw new Refused('todo_index_invalid')
     if (text !== undefined && typeof text !== 'string') throw new Refused('todo_text_invalid')

@@ -4,9 +4,11 @@ import { type AddressInfo, connect } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import Koa from 'koa'
 import { endUnread, JSON_TYPE, parseBody, readBody } from '../../src/http/body.ts'
+import { FairUse } from '../../src/http/fair-use.ts'
 import { LargeBodySlots } from '../../src/http/large-bodies.ts'
 import { attach, createHttpServer } from '../../src/http/server.ts'
 import { Refused } from '../../src/ledger/ledger.ts'
+import { Limits } from '../../src/service/limits.ts'
 import { ClientSide, person, startWorld } from '../_support.ts'
 
 /** Sends these bytes and gives all that comes back until the connection ends. */
@@ -129,7 +131,7 @@ test('a body comes in as many pieces as it likes while it is short, and in no mo
 
 /** A server with one route that reads its own body, of at most 1.5 MB, once it knows who sent it. */
 async function ownReader(t: ExecutionContext): Promise<string> {
-  const largeBodies = new LargeBodySlots()
+  const deps = { largeBodies: new LargeBodySlots(), fairUse: new FairUse(new Limits(undefined)) }
   const app = new Koa()
   app.silent = true
   app.use(endUnread)
@@ -148,7 +150,7 @@ async function ownReader(t: ExecutionContext): Promise<string> {
       ctx.status = 401
       return
     }
-    ctx.body = String((await readBody(ctx, { limit: 1_500_000, largeBodies, budget: 'x' })).length)
+    ctx.body = String((await readBody(ctx, { limit: 1_500_000, deps, budget: 'x' })).length)
   })
   const server = createHttpServer()
   attach(server, app, () => 0)

@@ -134,6 +134,19 @@ test('a small answer is never cut, and one that is read counts no more', async (
   t.is(fairUse.cut, 0)
 })
 
+test('who sends a body slowly keeps no turn', async (t) => {
+  const { url, ask, token } = await begin(t, { limits: limitsOf({}) })
+  const slow = Array.from({ length: 10 }, () => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    const lines = ['Host: x', `Authorization: Bearer ${token}`, 'Content-Type: application/json', 'Content-Length: 50']
+    socket.write(`POST ${ITEMS} HTTP/1.1\r\n${lines.join('\r\n')}\r\nExpect: 100-continue\r\n\r\n`)
+    return once(socket, 'data').then(String)
+  })
+  for (const told of await Promise.all(slow)) t.regex(told, /^HTTP\/1\.1 100 /)
+  t.is((await ask('POST', ITEMS, { todo: 'x' })).status, 201)
+})
+
 test('what is long counts more than once against the limit of the API: each 64 kB of a body or of its answer', async (t) => {
   const { ask, add } = await begin(t, { limits: limitsOf({ api: 30 }) })
   const left = async (): Promise<number> =>

@@ -31,10 +31,9 @@ export function mcpRoutes(deps: Deps): Router {
     const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'mcp')
     const call: Call = { deps, caller: authentication.listCaller(caller) }
     const { budget, scope } = call.caller
-    await deps.fairUse.begin(ctx, budget)
     // Who only reads sends nothing large, and must not keep the others of a user from it.
     const limit = includesScope(scope, WRITE) ? MAX_BATCH_BYTES : SMALL_BYTES
-    const read = messageOf(await readBody(ctx, { limit, largeBodies: deps.largeBodies, budget }))
+    const read = messageOf(await readBody(ctx, { limit, deps, budget }))
     if ('wrong' in read) return answerWrong(ctx, read.wrong)
     answer(ctx, deps, await service.run(call, requestFor(ctx, deps), read.message))
   })
