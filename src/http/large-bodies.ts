@@ -17,6 +17,11 @@ export class LargeBodySlots {
   #takenInAll = 0
   #refused = 0
 
+  /** How many budgets have a slot now. */
+  get size(): number {
+    return this.#taken.size
+  }
+
   /** How many requests found no slot since the start. */
   get refused(): number {
     return this.#refused

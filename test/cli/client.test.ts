@@ -45,7 +45,7 @@ for (const way of WAYS) {
     ])
 
     const rows = await rowsOf(home, 'client list')
-    const [chatgpt, other] = ['chatgpt', id].map((wanted) => rows.find((row) => row.id === wanted))
+    const [chatgpt, other] = rows
     t.is(rows.length, 2)
     const { since, ...row } = chatgpt!
     t.deepEqual(row, {
@@ -139,6 +139,30 @@ test('client: what is refused ends with 1, what is no command with 2; neither ch
   ])
     t.like(await daybook(home, words), { code: 2, stdout: '' }, words)
   t.deepEqual(await bookOf(home), before)
+})
+
+for (const way of WAYS)
+  test(`client list: the oldest first, whatever they are called (${way})`, async (t) => {
+    const home = await homeFor(t, way)
+    for (const name of ['B', 'A', 'C']) await daybook(home, `client add --name ${name} --redirect https://a.example/`)
+    t.deepEqual(
+      (await rowsOf(home, 'client list')).map((row) => row.name),
+      ['ChatGPT', 'B', 'A', 'C'],
+    )
+  })
+
+test('a command leaves the ChatGPT client as it is, whatever the command’s own environment says', async (t) => {
+  const home = await newHome(t)
+  const before = await recordOf(home, 'client show chatgpt')
+  const env = {
+    OPENAI_CLIENT_ID: 'another_id',
+    OPENAI_CLIENT_SECRET: 'another_secret_0123456789012345678901',
+    OPENAI_REDIRECT_URIS: ASKED,
+  }
+  for (const words of ['user list', 'client list', 'client show chatgpt'])
+    t.is((await daybook(home, words, { env })).code, 0, words)
+  t.deepEqual(await eventsOf(home), [])
+  t.deepEqual(await recordOf(home, 'client show chatgpt'), before)
 })
 
 test('client: names of many words and odd signs are shown as they are', async (t) => {

@@ -82,6 +82,16 @@ const ODD_INPUT: typeof GARBAGE = {
     redirects: [CALLBACK],
     grantTypes: ['password'],
   }),
+  'client add with a grant type and an unknown one': ask('client add', {
+    name: 'Other',
+    redirects: [CALLBACK],
+    grantTypes: ['authorization_code', 'password'],
+  }),
+  'client add with the same grant type twice': ask('client add', {
+    name: 'Other',
+    redirects: [CALLBACK],
+    grantTypes: ['authorization_code', 'authorization_code'],
+  }),
   'audit list with a limit that is no number': ask('audit list', { limit: 'all' }),
   'audit list with a limit below nothing': ask('audit list', { limit: -5 }),
 }

@@ -84,7 +84,7 @@ test('a text that is not the one at that index is refused, and the list is untou
 })
 
 test('what was erased is still counted and shows no text; events about what is not there change nothing', (t) => {
-  const history = start().given(...added('alice', 'a', 'b'))
+  const history = start().given(...added('alice', 'a', 'b'), ...added('bob', 'x', 'y'))
   history.erased.add('alice')
   t.deepEqual(openTexts(history, 'alice'), ['', ''])
   t.like(getItem(history.state, 'alice', 'alice-a'), { todo: '', notes: null, due: null })
@@ -96,6 +96,7 @@ test('what was erased is still counted and shows no text; events about what is n
     { type: 'TodoReopened', data, personal },
     { type: 'TodoMoved', data: { ...data, before: 'alice-a' }, personal },
     { type: 'TodoMoved', data: { todo: 'alice-a', owner: 'alice', before: 'gone' }, personal },
+    { type: 'TodoMoved', data: { todo: 'alice-a', owner: 'alice', before: 'bob-y' }, personal },
     { type: 'TodoMoved', data: { ...data, before: null }, personal },
     { type: 'TodoDeleted', data: { ...data, undoUntil: NOON, replaces: ['gone too'] }, personal },
     { type: 'TodoUndeleted', data, personal },

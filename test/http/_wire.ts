@@ -7,6 +7,7 @@ import { accept } from '../../src/domain/shape.ts'
 import { SYSTEM, type World, wait } from '../_support.ts'
 
 export type Raw = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer }
+type Book = Pick<World, 'ledger' | 'folder'>
 export type Asked = {
   readonly method?: string
   readonly headers?: { readonly [name: string]: string | string[] }
@@ -49,13 +50,13 @@ const canRead = ({ ledger }: World): Promise<boolean> =>
   )
 
 /** Does something while the book can be read and not written: after a write that failed, its folder takes no file. */
-export async function whileReadOnly(world: World, act: () => Promise<void>): Promise<void> {
+export async function whileReadOnly(world: Book, act: () => Promise<void>): Promise<void> {
   const probe = join(world.folder, 'probe')
   mkdirSync(join(probe, 'in the way'), { recursive: true })
   await afterFailedWrite(world, act, () => rmSync(probe, { recursive: true }))
 }
 
-async function afterFailedWrite(world: World, act: () => Promise<void>, mend: () => void): Promise<void> {
+async function afterFailedWrite(world: Book, act: () => Promise<void>, mend: () => void): Promise<void> {
   // A registration without a name breaks what follows from it, half-way through recording.
   const impossible = { type: 'UserRegistered', data: { user: 'none', admin: false } } as unknown as Event
   await world.ledger.transact(SYSTEM, () => accept([impossible], undefined)).catch(() => {})
@@ -68,6 +69,6 @@ async function afterFailedWrite(world: World, act: () => Promise<void>, mend: ()
 }
 
 /** Waits until the book can be written again: it is tried once a second. */
-export async function untilReady({ ledger }: World): Promise<void> {
+export async function untilReady({ ledger }: Pick<World, 'ledger'>): Promise<void> {
   for (let tries = 0; tries < 600 && !ledger.status.writable; tries++) await wait(50)
 }

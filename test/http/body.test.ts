@@ -10,6 +10,7 @@ import { attach, createHttpServer } from '../../src/http/server.ts'
 import { Refused } from '../../src/ledger/ledger.ts'
 import { Limits } from '../../src/service/limits.ts'
 import { ClientSide, person, startWorld } from '../_support.ts'
+import { settleTraffic } from './_elsewhere.ts'
 
 /** Sends these bytes and gives all that comes back until the connection ends. */
 async function exchange(url: string, ...parts: readonly string[]): Promise<string> {
@@ -129,8 +130,11 @@ test('a body comes in as many pieces as it likes while it is short, and in no mo
   t.deepEqual(await news(), [])
 })
 
-/** A server with one route that reads its own body, of at most 1.5 MB, once it knows who sent it. */
-async function ownReader(t: ExecutionContext): Promise<string> {
+/**
+ * A server with one route that reads its own body, of at most 1.5 MB, once it knows who sent it.
+ * @param learn takes the time until that is known
+ */
+async function ownReader(t: ExecutionContext, learn = async (): Promise<void> => {}): Promise<string> {
   const deps = { largeBodies: new LargeBodySlots(), fairUse: new FairUse(new Limits(undefined)) }
   const app = new Koa()
   app.silent = true
@@ -150,6 +154,7 @@ async function ownReader(t: ExecutionContext): Promise<string> {
       ctx.status = 401
       return
     }
+    await learn()
     ctx.body = String((await readBody(ctx, { limit: 1_500_000, deps, budget: 'x' })).length)
   })
   const server = createHttpServer()
@@ -175,4 +180,17 @@ test('a route may read its own body, larger than others, after it knows who sent
   const nobody = await exchange(url, `POST / HTTP/1.1\r\nHost: x\r\n${JSON_LINE}\r\n${endless}\r\n\r\n{`)
   t.is(statusOf(nobody), 401)
   t.regex(nobody, /\r\nConnection: close\r\n/i)
+})
+
+test('pieces that come before it is known who sends them count as well', async (t) => {
+  t.timeout(120_000, 'the reading never ended')
+  const url = await ownReader(t, settleTraffic)
+  const post = async (pieces: readonly string[]): Promise<number> => {
+    const lines = ['POST / HTTP/1.1', 'Host: x', 'Authorization: Bearer x', JSON_LINE, 'Transfer-Encoding: chunked']
+    return statusOf(await exchange(url, [...lines, 'Connection: close', '', ''].join('\r\n'), chunked(pieces)))
+  }
+  const crumbs = [...'{"todo":"x"}'.padEnd(3000)]
+  t.is(await post(crumbs), 413)
+  t.is(await post(crumbs.slice(0, 500)), 200)
+  t.is(await post([crumbs.join('')]), 200)
 })

@@ -161,8 +161,23 @@ test('21. deny: back with access_denied, recorded; anything but the two buttons 
   t.is(request, formWith(page.text, 'decision')!.values.request!)
   t.deepEqual(who, { user: actor.id, client: 'chatgpt' })
   t.is(actor.kind, 'user')
-  t.is(via.request, answer.headers.get('x-request-id')!)
+  t.deepEqual(via, { request: answer.headers.get('x-request-id')!, client: 'chatgpt' })
   assertRefused(t, await visitor.submit(page, 'decision', { decision: 'allow' }), 403, 'allowed after all')
+})
+
+test('18. allow: recorded as the person’s answer, and as one that came through the app', async (t) => {
+  const world = await startWithAlice(t)
+  const visitor = await signedIn(world)
+  const page = await visitor.get(new ClientSide(world.url).link())
+  await world.news()
+  const answer = await visitor.submit(page, 'decision', { decision: 'allow' })
+  t.is(answer.status, 303)
+  t.deepEqual(await world.news(), ['ConsentGranted', 'CodeIssued'])
+  for (const { actor, data, via } of (await world.events()).slice(-2)) {
+    t.like(data, { user: actor.id, client: 'chatgpt' })
+    t.is(actor.kind, 'user')
+    t.deepEqual(via, { request: answer.headers.get('x-request-id')!, client: 'chatgpt' })
+  }
 })
 
 test('22. the consent page says who asks, as whom, for what, and where it leads', async (t) => {

@@ -137,6 +137,22 @@ for (const [what, json] of Object.entries(lies))
     )
   })
 
+test('77. an address at Daybook itself is an unknown client: it does not ask itself', async (t) => {
+  const web = new Web()
+  const publicUrl = 'https://todo.example'
+  const world = await startWorld(t, { publicUrl }, [], web.fetch)
+  const visit = (id: string) => {
+    web.documents.set(id, { ...CHATGPT, client_id: id })
+    return new Visitor(world.url).get(sideOf(world, id).link(PKCE), { 'x-forwarded-host': 'todo.example' })
+  }
+  for (const own of [`${publicUrl}/client.json`, `${publicUrl}/oauth?client_id=x`])
+    assertErrorPage(t, await visit(own), own)
+  t.deepEqual([web.asked, await world.news()], [[], []])
+  const other = 'https://todo.example:8443/client.json'
+  t.is((await visit(other)).status, 200)
+  t.deepEqual(web.asked, [other], 'another port is another place')
+})
+
 test('77. an address that may not be one is an unknown client, and nothing is fetched', async (t) => {
   const { world, web, alice } = await begin(t)
   const bad = [

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import test, { type ExecutionContext } from 'ava'
 import { issueKey } from '../../src/domain/keys.ts'
+import { LargeBodySlots } from '../../src/http/large-bodies.ts'
 import { digest } from '../../src/service/secrets.ts'
 import { Users } from '../../src/service/users.ts'
 import { ClientSide, person, SYSTEM, startWorld, wait } from '../_support.ts'
@@ -274,6 +275,26 @@ test('where nobody signs in, slots are counted by address; thirty-two in all', a
   senders[7]!.leave()
   await enterFour(t, url, from(9), [add!])
   t.is((await post(url, add!, from(10))).status, 429)
+})
+
+test('a budget is remembered while it has a slot, and no longer', async (t) => {
+  const slots = new LargeBodySlots()
+  const budgets = Array.from({ length: 100 }, (_, i) => `user ${i}`)
+  for (const budget of budgets) {
+    await slots.within(budget, async (enter) => {
+      enter()
+      await slots.within(budget, async (enterToo) => enterToo())
+      t.is(slots.size, 1)
+    })
+    await t.throwsAsync(
+      slots.within(budget, async (enter) => {
+        enter()
+        throw new Error('it broke')
+      }),
+      { message: 'it broke' },
+    )
+  }
+  t.is(slots.size, 0)
 })
 
 test.serial('who leaves before it is known who they are takes no slot', async (t) => {

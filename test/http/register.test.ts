@@ -13,6 +13,7 @@ import {
   Visitor,
   type World,
 } from '../_support.ts'
+import { limitsOf } from '../service/_services.ts'
 import { serveToo } from './_elsewhere.ts'
 import { assertErrorPage } from './_pages.ts'
 
@@ -274,6 +275,20 @@ test('76. a flood: 429 after so many from one address; what is wrong does not co
   const { status, headers, json } = await register(world)
   t.deepEqual([status, json.error, headers.get('retry-after')], [429, 'temporarily_unavailable', '3600'])
   t.is((await world.news()).length, 4)
+})
+
+test('76. wrong registration tokens are counted by address, whichever app they name; the right one is not', async (t) => {
+  const { world } = await begin(t, { limits: limitsOf({ failed: 2 }) })
+  const told = await register(world)
+  await world.news()
+  const { registration_client_uri: uri, registration_access_token: token } = told.json
+  const get = async (of: string, shown: string) => (await call(of, 'GET', shown)).status
+  t.is(await get(uri, 'wrong'), 401)
+  for (let i = 0; i < 3; i++) t.is(await get(uri, token), 200)
+  t.is(await get(`${world.url}/auth/register/x`, 'wrong'), 401)
+  const { status, headers, json } = await call(uri, 'DELETE', 'wrong')
+  t.deepEqual([status, json.error, headers.get('retry-after')], [429, 'temporarily_unavailable', '3600'])
+  t.deepEqual(await world.news(), [])
 })
 
 test('76. never used: gone after a day, and the token endpoint says invalid_client; used: it stays', async (t) => {

@@ -129,6 +129,16 @@ test('16. a sign-in, sign-up or sign-out that another site sent: 403, and nothin
   t.is(await greeted(bobs), 'bob')
 })
 
+test('16. a sign-out that another site sent comes without the session cookie: 403, and the browser keeps that cookie', async (t) => {
+  const world = await startWithAlice(t)
+  for (const headers of foreignHeaders(world.url)) {
+    const answer = await new Visitor(world.url).post('/logout', {}, headers)
+    assertRefused(t, answer, 403, JSON.stringify(headers))
+    t.deepEqual(answer.headers.getSetCookie(), [], JSON.stringify(headers))
+  }
+  t.deepEqual(await world.news(), [])
+})
+
 test('16. nothing else is asked of a form: old browsers send neither header, strict ones an Origin of null', async (t) => {
   const { url, news } = await startWithAlice(t)
   const headers = [

@@ -17,6 +17,7 @@ export type Happened = readonly [type: string, actor: string, data: object]
 
 export type Floor = {
   readonly ledger: Ledger
+  readonly folder: string
   readonly services: Services
   readonly clock: Clock
   /** These have happened. */
@@ -41,7 +42,7 @@ export async function startFloor(t: ExecutionContext, policy: Partial<Policy> = 
     seq += events.length
     return events.map(({ type, actor, data }) => [type, `${actor.kind} ${actor.id}`, data])
   }
-  return { ledger, services, clock, given, happened }
+  return { ledger, folder, services, clock, given, happened }
 }
 
 /** The password of every user here, and its hash, made with the least cost that Argon2id takes. */

@@ -3,6 +3,7 @@ import test from 'ava'
 import { type SignUp, SignUpRefused } from '../../src/service/accounts.ts'
 import type { Meter } from '../../src/service/limits.ts'
 import { digest } from '../../src/service/secrets.ts'
+import { whileReadOnly } from '../http/_wire.ts'
 import {
   cameFrom,
   limitsOf,
@@ -130,6 +131,22 @@ test('a sign-in ends the session that the browser had; a sign-out ends its own, 
   await services.accounts.signOut(cameFrom(), visitor)
   t.deepEqual(await happened(), [['SignedOut', 'user user-alice', { user: 'user-alice', session }]])
   t.is(await services.accounts.signedIn(session), undefined)
+})
+
+test('a sign-out that cannot be recorded is refused, and the session goes on', async (t) => {
+  const floor = await startFloor(t)
+  const { accounts } = floor.services
+  await floor.given(registered('alice'), signedInAs('alice'))
+  const visitor = await visitorOf(floor, 'alice')
+  await whileReadOnly(floor, async () => {
+    t.is(await refusalOf(accounts.signOut(cameFrom(), visitor)), 'book_unavailable')
+    t.is((await accounts.signedIn('session-alice'))?.session, 'session-alice')
+  })
+  t.deepEqual(await floor.happened(), [])
+  await accounts.signOut(cameFrom(), visitor)
+  t.deepEqual(await floor.happened(), [
+    ['SignedOut', 'user user-alice', { user: 'user-alice', session: 'session-alice' }],
+  ])
 })
 
 test('the session of a revoked user is none, nor is one that has expired', async (t) => {

@@ -174,6 +174,34 @@ test('a caller who was revoked between authentication and decision is refused, a
   t.deepEqual(await news(), ['TodoAdded'])
 })
 
+test('the same key for another to-do is another request, whatever is asked of it', async (t) => {
+  const { todos, given, news } = await begin(t)
+  await given(added('a', 'alice'), added('b', 'alice'), added('c', 'alice'))
+  // Each is done to b, then asked of a under the same key. After the move the order is b, a, c.
+  type Ask = (id: string, safely: { readonly key: string }) => Promise<unknown>
+  const asked: readonly (readonly [what: string, ask: Ask, type: string])[] = [
+    ['change', (id, safely) => todos.change(alice, id, { priority: 1 }, safely), 'TodoChanged'],
+    ['complete', (id, safely) => todos.complete(alice, [id], safely), 'TodoCompleted'],
+    ['reopen', (id, safely) => todos.reopen(alice, [id], safely), 'TodoReopened'],
+    ['reschedule', (id, safely) => todos.reschedule(alice, [{ id, due: '2026-12-01' }], safely), 'TodoChanged'],
+    ['move', (id, safely) => todos.move(alice, id, { position: 1 }, safely), 'TodoMoved'],
+    ['delete', (id, safely) => todos.delete(alice, [id], safely), 'TodoDeleted'],
+    ['undelete', (id, safely) => todos.undelete(alice, [id], safely), 'TodoUndeleted'],
+    ['deleteAt', (id, safely) => todos.deleteAt(alice, ['b', 'a'].indexOf(id), undefined, safely), 'TodoDeleted'],
+    ['undelete again', (id, safely) => todos.undelete(alice, [id], safely), 'TodoUndeleted'],
+    ['deleteOne', (id, safely) => todos.deleteOne(alice, id, safely), 'TodoDeleted'],
+  ]
+  for (const [i, [what, ask, type]] of asked.entries()) {
+    const safely = { key: `key-${i}` }
+    const answer = await ask('b', safely)
+    t.deepEqual(await news(), [type, 'OutcomeKept'], what)
+    await refused(t, ask('a', safely), 'idempotency_key_reused', what)
+    t.deepEqual(await ask('b', safely), answer, what)
+    t.deepEqual(await news(), [], what)
+  }
+  t.deepEqual(await todos.get(alice, 'a'), itemOf('a'))
+})
+
 test('a named list begins with what is first added to it; all else finds it empty', async (t) => {
   const { todos, events, news } = await begin(t)
   const [caller, other] = [listCaller('Groceries'), listCaller('GROCERIES')]
