@@ -200,15 +200,19 @@ const syscallKills: Fault = {
   name: '97. kill at the Nth system call',
   needs: ['strace'],
   rounds: { short: 3, long: 200 },
-  play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
+  play(rounds, random) {
+    let reach = 1
+    return onGoingBook(rounds, async (directory, told, i) => {
       const [call, upTo] = CALLS[Math.floor(random() * CALLS.length)]!
-      const nth = 1 + Math.floor(random() * upTo)
+      const nth = 1 + Math.floor(random() * upTo * reach)
       const scribe = startScribe(directory, told, { ms: 700, wrap: strace(call, `signal=SIGKILL:when=${nth}`) })
       const what = `round ${i}, killed at ${call} ${nth}`
-      // With fewer calls than that it has ended by itself.
-      return (await scribe.ended).code === 0 ? { missed: what } : what
-    }),
+      // With fewer calls than that it has ended by itself. How many there are depends on the machine.
+      const isMissed = (await scribe.ended).code === 0
+      reach = isMissed ? reach * 0.7 : 1
+      return isMissed ? { missed: what } : what
+    })
+  },
 }
 
 const failedSyncs: Fault = {
@@ -224,6 +228,54 @@ const failedSyncs: Fault = {
         wrap: strace('fdatasync', `error=EIO:when=${nth}`),
       })
       return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, fdatasync ${nth}`)
+    }),
+}
+
+/** Longer than any run. */
+const HANGS_US = 1_800_000_000
+
+/** How far a log has been synced, and which one, by strace's account of its writes and syncs. */
+function synced(account: string): { readonly log: string; readonly bytes: number } {
+  let [log, written, bytes] = ['', 0, 0]
+  for (const line of account.split('\n')) {
+    const [, call, path = ''] = /(write|fdatasync)\(\d+<.*\/(.+?)>/.exec(line) ?? []
+    const returned = Number(/ = (-?\d+)/.exec(line)?.[1] ?? -1)
+    if (path !== '' && path !== log) [log, written, bytes] = [path, 0, 0]
+    if (call === 'write') written += Math.max(0, returned)
+    else if (call === 'fdatasync' && returned === 0) bytes = written
+  }
+  return { log, bytes }
+}
+
+const hangingSyncs: Fault = {
+  name: 'power loss while a sync hangs',
+  needs: ['strace'],
+  rounds: { short: 3, long: 50 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      // Counted for each thread; before the sixth in all, something has been acknowledged.
+      const nth = 6 + Math.floor(random() * 10)
+      const account = join(directory, '..', 'account')
+      const hang = strace('fdatasync', `delay_enter=${HANGS_US}:when=${nth}+`, logsToCome(directory))
+      const accounting = ['-y', '-s', '0', '-e', 'trace=write,fdatasync', '-o', account]
+      const scribe = startScribe(directory, told, { ms: 600_000, wrap: [...hang, ...accounting] })
+      const read = (): string => (existsSync(account) ? readFileSync(account, 'utf8') : '')
+      const isHanging = (): boolean => {
+        const threads = [...read().matchAll(/^(\d+) +fdatasync\(/gm)].map(([, thread]) => thread)
+        return threads.some((thread) => threads.filter((one) => one === thread).length >= nth)
+      }
+      await scribe.said(isHanging)
+      const before = read()
+      // What it had to say by then, it has said.
+      await scribe.answers()
+      const isStill = /fdatasync\([^)]*$/.test(before) && read() === before
+      kill(scribe)
+      await scribe.ended
+      // What a disk holds for certain when its power goes: what was synced.
+      const { log, bytes } = synced(before)
+      if (isStill) truncateSync(join(directory, 'book', log), bytes)
+      const what = `round ${i}, ${log} of ${bytes} bytes as the sync left it before the one that hangs`
+      return isStill ? what : { missed: what }
     }),
 }
 
@@ -490,7 +542,19 @@ const terms: Fault = {
 }
 
 export const faults: readonly Fault[] = [
-  ...[kills, syscallKills, failedSyncs, fullOnce, fullDisk, cutTails, tornWrites, bitFlips, deletedFiles, fewFiles],
+  ...[
+    kills,
+    syscallKills,
+    failedSyncs,
+    hangingSyncs,
+    fullOnce,
+    fullDisk,
+    cutTails,
+    tornWrites,
+    bitFlips,
+    deletedFiles,
+    fewFiles,
+  ],
   ...[powerLoss('ext4'), powerLoss('xfs'), clockJumps, secondInstance, terms],
 ]
 
