@@ -81,15 +81,16 @@ async function onDisk<T>(what: readonly string[], folder: string, work: () => Pr
 const ROUNDS_A_BOOK = 15
 
 /** What happens at some moment may miss its moment. So many times one after another, it does not happen at all. */
-const MOST_MISSED = 20
+const MOST_MISSED = 12
 
 /**
  * Rounds on a book that goes on; `round` writes into it until something happens, and says in words what it was. Where
  * what was to happen did not, the round is judged too, but not counted; so is a last one as long as nothing was checked.
+ * How far into a run things happen is cut down by `sooner` each time they did not: slow machines do not get far.
  */
 async function onGoingBook(
   rounds: number,
-  round: (directory: string, told: Told, i: number) => Promise<string | { readonly missed: string }>,
+  round: (directory: string, told: Told, i: number, sooner: number) => Promise<string | { readonly missed: string }>,
 ): Promise<Outcome> {
   const outcome = newOutcome()
   let [missed, why] = [0, '']
@@ -98,7 +99,7 @@ async function onGoingBook(
       const [directory, told] = [join(folder, 'data'), new Told()]
       const until = Math.min(rounds, outcome.rounds + ROUNDS_A_BOOK)
       while (outcome.rounds < until && missed < MOST_MISSED) {
-        const done = await round(directory, told, outcome.rounds)
+        const done = await round(directory, told, outcome.rounds, 0.8 ** missed)
         const what = typeof done === 'string' ? done : done.missed
         // Before it was ready nothing was promised, and there may be nothing.
         const isThere = told.lines.length > 0 || existsSync(directory)
@@ -200,19 +201,15 @@ const syscallKills: Fault = {
   name: '97. kill at the Nth system call',
   needs: ['strace'],
   rounds: { short: 3, long: 200 },
-  play(rounds, random) {
-    let reach = 1
-    return onGoingBook(rounds, async (directory, told, i) => {
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i, sooner) => {
       const [call, upTo] = CALLS[Math.floor(random() * CALLS.length)]!
-      const nth = 1 + Math.floor(random() * upTo * reach)
+      const nth = 1 + Math.floor(random() * upTo * sooner)
       const scribe = startScribe(directory, told, { ms: 700, wrap: strace(call, `signal=SIGKILL:when=${nth}`) })
       const what = `round ${i}, killed at ${call} ${nth}`
-      // With fewer calls than that it has ended by itself. How many there are depends on the machine.
-      const isMissed = (await scribe.ended).code === 0
-      reach = isMissed ? reach * 0.7 : 1
-      return isMissed ? { missed: what } : what
-    })
-  },
+      // With fewer calls than that it has ended by itself.
+      return (await scribe.ended).code === 0 ? { missed: what } : what
+    }),
 }
 
 const failedSyncs: Fault = {
@@ -220,9 +217,9 @@ const failedSyncs: Fault = {
   needs: ['strace'],
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
+    onGoingBook(rounds, async (directory, told, i, sooner) => {
       // Early, since it is counted for each thread: there has to be time left to recover in.
-      const nth = 3 + Math.floor(random() * 20)
+      const nth = 3 + Math.floor(random() * 20 * sooner)
       const scribe = startScribe(directory, told, {
         ...PATIENT,
         wrap: strace('fdatasync', `error=EIO:when=${nth}`),
@@ -231,7 +228,10 @@ const failedSyncs: Fault = {
     }),
 }
 
-/** Longer than any run. */
+/** So many acknowledgements need more syncs than four threads have made when the one to hang is due. */
+const MANY = 2000
+
+/** Longer than any run. us */
 const HANGS_US = 1_800_000_000
 
 /** How far a log has been synced, and which one, by strace's account of its writes and syncs. */
@@ -257,6 +257,7 @@ const hangingSyncs: Fault = {
       const nth = 6 + Math.floor(random() * 10)
       const account = join(directory, '..', 'account')
       const hang = strace('fdatasync', `delay_enter=${HANGS_US}:when=${nth}+`, logsToCome(directory))
+      // Of what is given twice, the second holds.
       const accounting = ['-y', '-s', '0', '-e', 'trace=write,fdatasync', '-o', account]
       const scribe = startScribe(directory, told, { ms: 600_000, wrap: [...hang, ...accounting] })
       const read = (): string => (existsSync(account) ? readFileSync(account, 'utf8') : '')
@@ -264,7 +265,7 @@ const hangingSyncs: Fault = {
         const threads = [...read().matchAll(/^(\d+) +fdatasync\(/gm)].map(([, thread]) => thread)
         return threads.some((thread) => threads.filter((one) => one === thread).length >= nth)
       }
-      await scribe.said(isHanging)
+      await scribe.said((stdout) => isHanging() || stdout.split('\n+ ').length > MANY)
       const before = read()
       // What it had to say by then, it has said.
       await scribe.answers()
@@ -284,8 +285,8 @@ const fullOnce: Fault = {
   needs: ['strace'],
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
-      const nth = 2 + Math.floor(random() * 80)
+    onGoingBook(rounds, async (directory, told, i, sooner) => {
+      const nth = 2 + Math.floor(random() * 80 * sooner)
       const scribe = startScribe(directory, told, {
         ...PATIENT,
         wrap: strace('write', `error=ENOSPC:when=${nth}`, logsToCome(directory)),
