@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { startJudge } from './_judge.ts'
-import { judge, Told, type Verdict, withCopy } from './_oracle.ts'
+import { judge, Told, timesOf, type Verdict, withCopy } from './_oracle.ts'
 import { kill, run, startScribe } from './_run.ts'
 
 /** What came of a fault, over its rounds. */
@@ -80,30 +80,42 @@ async function onDisk<T>(what: readonly string[], folder: string, work: () => Pr
 /** So many rounds on one book before a new one is begun, so that old books and new ones are met. */
 const ROUNDS_A_BOOK = 15
 
+/** What happens at some moment may miss its moment. So many times one after another, it does not happen at all. */
+const MOST_MISSED = 12
+
 /**
  * Rounds on a book that goes on; `round` writes into it until something happens, and says in words what it was. Where
- * what was to happen did not, the round is judged too, but not counted.
+ * what was to happen did not, the round is judged too, but not counted; so is a last one as long as nothing was checked.
+ * How far into a run things happen is cut down by `sooner` each time they did not: slow machines do not get far.
  */
 async function onGoingBook(
   rounds: number,
-  round: (directory: string, told: Told, i: number) => Promise<string | { readonly missed: string }>,
+  round: (directory: string, told: Told, i: number, sooner: number) => Promise<string | { readonly missed: string }>,
 ): Promise<Outcome> {
   const outcome = newOutcome()
-  for (let begun = 0; begun < rounds; begun += ROUNDS_A_BOOK)
+  let [missed, why] = [0, '']
+  while (outcome.rounds < rounds && missed < MOST_MISSED)
     await inFolder(async (folder) => {
       const [directory, told] = [join(folder, 'data'), new Told()]
-      for (let i = begun; i < Math.min(rounds, begun + ROUNDS_A_BOOK); i++) {
-        const what = await round(directory, told, i)
+      const until = Math.min(rounds, outcome.rounds + ROUNDS_A_BOOK)
+      while (outcome.rounds < until && missed < MOST_MISSED) {
+        const done = await round(directory, told, outcome.rounds, 0.8 ** missed)
+        const what = typeof done === 'string' ? done : done.missed
         // Before it was ready nothing was promised, and there may be nothing.
         const isThere = told.lines.length > 0 || existsSync(directory)
-        if (isThere)
-          take(outcome, await judge(directory, told), told, false, typeof what === 'string' ? what : what.missed)
+        if (isThere) take(outcome, await judge(directory, told), told, false, what)
         else outcome.rounds++
-        if (typeof what === 'string') continue
+        if (typeof done !== 'string') why = `the fault never happened: ${what}`
+        else if (outcome.rounds === rounds && outcome.checked === 0) why = `nothing was acknowledged before it: ${what}`
+        else {
+          missed = 0
+          continue
+        }
+        missed++
         outcome.rounds--
-        i--
       }
     })
+  if (missed >= MOST_MISSED) outcome.wrong.push(`in ${missed} rounds one after another ${why}`)
   return outcome
 }
 
@@ -144,6 +156,12 @@ const lastFile = (directory: string): number =>
     ? Math.max(2, ...readdirSync(join(directory, 'book')).map((name) => Number(/\d{6}/.exec(name)?.[0] ?? 0)))
     : 2
 
+/** The logs that LevelDB will begin next. */
+const logsToCome = (directory: string): string[] =>
+  Array.from({ length: 60 }, (_, n) =>
+    join(directory, 'book', `${String(lastFile(directory) + n + 1).padStart(6, '0')}.log`),
+  )
+
 /** strace that does something at the Nth call of a system call. */
 const strace = (call: string, what: string, paths: readonly string[] = []): string[] => [
   ...['strace', '-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:${what}`],
@@ -162,8 +180,9 @@ const kills: Fault = {
       if (i % 2 === 1) await scribe.begun
       await wait(ms)
       kill(scribe)
-      await scribe.ended
-      return `round ${i}, killed after ${ms} ms`
+      const { code } = await scribe.ended
+      const what = `round ${i}, killed after ${ms} ms`
+      return code === null ? what : { missed: `${what}, but it had ended by itself with ${code}` }
     }),
 }
 
@@ -183,9 +202,9 @@ const syscallKills: Fault = {
   needs: ['strace'],
   rounds: { short: 3, long: 200 },
   play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
+    onGoingBook(rounds, async (directory, told, i, sooner) => {
       const [call, upTo] = CALLS[Math.floor(random() * CALLS.length)]!
-      const nth = 1 + Math.floor(random() * upTo)
+      const nth = 1 + Math.floor(random() * upTo * sooner)
       const scribe = startScribe(directory, told, { ms: 700, wrap: strace(call, `signal=SIGKILL:when=${nth}`) })
       const what = `round ${i}, killed at ${call} ${nth}`
       // With fewer calls than that it has ended by itself.
@@ -198,9 +217,9 @@ const failedSyncs: Fault = {
   needs: ['strace'],
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
+    onGoingBook(rounds, async (directory, told, i, sooner) => {
       // Early, since it is counted for each thread: there has to be time left to recover in.
-      const nth = 3 + Math.floor(random() * 20)
+      const nth = 3 + Math.floor(random() * 20 * sooner)
       const scribe = startScribe(directory, told, {
         ...PATIENT,
         wrap: strace('fdatasync', `error=EIO:when=${nth}`),
@@ -209,19 +228,68 @@ const failedSyncs: Fault = {
     }),
 }
 
+/** So many acknowledgements need more syncs than four threads have made when the one to hang is due. */
+const MANY = 2000
+
+/** Longer than any run. us */
+const HANGS_US = 1_800_000_000
+
+/** How far a log has been synced, and which one, by strace's account of its writes and syncs. */
+function synced(account: string): { readonly log: string; readonly bytes: number } {
+  let [log, written, bytes] = ['', 0, 0]
+  for (const line of account.split('\n')) {
+    const [, call, path = ''] = /(write|fdatasync)\(\d+<.*\/(.+?)>/.exec(line) ?? []
+    const returned = Number(/ = (-?\d+)/.exec(line)?.[1] ?? -1)
+    if (path !== '' && path !== log) [log, written, bytes] = [path, 0, 0]
+    if (call === 'write') written += Math.max(0, returned)
+    else if (call === 'fdatasync' && returned === 0) bytes = written
+  }
+  return { log, bytes }
+}
+
+const hangingSyncs: Fault = {
+  name: 'power loss while a sync hangs',
+  needs: ['strace'],
+  rounds: { short: 3, long: 50 },
+  play: (rounds, random) =>
+    onGoingBook(rounds, async (directory, told, i) => {
+      // Counted for each thread; before the sixth in all, something has been acknowledged.
+      const nth = 6 + Math.floor(random() * 10)
+      const account = join(directory, '..', 'account')
+      const hang = strace('fdatasync', `delay_enter=${HANGS_US}:when=${nth}+`, logsToCome(directory))
+      // Of what is given twice, the second holds.
+      const accounting = ['-y', '-s', '0', '-e', 'trace=write,fdatasync', '-o', account]
+      const scribe = startScribe(directory, told, { ms: 600_000, wrap: [...hang, ...accounting] })
+      const read = (): string => (existsSync(account) ? readFileSync(account, 'utf8') : '')
+      const isHanging = (): boolean => {
+        const threads = [...read().matchAll(/^(\d+) +fdatasync\(/gm)].map(([, thread]) => thread)
+        return threads.some((thread) => threads.filter((one) => one === thread).length >= nth)
+      }
+      await scribe.said((stdout) => isHanging() || stdout.split('\n+ ').length > MANY)
+      const before = read()
+      // What it had to say by then, it has said.
+      await scribe.answers()
+      const isStill = /fdatasync\([^)]*$/.test(before) && read() === before
+      kill(scribe)
+      await scribe.ended
+      // What a disk holds for certain when its power goes: what was synced.
+      const { log, bytes } = synced(before)
+      if (isStill) truncateSync(join(directory, 'book', log), bytes)
+      const what = `round ${i}, ${log} of ${bytes} bytes as the sync left it before the one that hangs`
+      return isStill ? what : { missed: what }
+    }),
+}
+
 const fullOnce: Fault = {
   name: '101. a write fails once (ENOSPC)',
   needs: ['strace'],
   rounds: { short: 1, long: 30 },
   play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
-      const nth = 2 + Math.floor(random() * 80)
-      const logs = Array.from({ length: 60 }, (_, n) =>
-        join(directory, 'book', `${String(lastFile(directory) + n + 1).padStart(6, '0')}.log`),
-      )
+    onGoingBook(rounds, async (directory, told, i, sooner) => {
+      const nth = 2 + Math.floor(random() * 80 * sooner)
       const scribe = startScribe(directory, told, {
         ...PATIENT,
-        wrap: strace('write', `error=ENOSPC:when=${nth}`, logs),
+        wrap: strace('write', `error=ENOSPC:when=${nth}`, logsToCome(directory)),
       })
       return unlessRecovered(told, (await scribe.ended).stdout, `round ${i}, write ${nth}`)
     }),
@@ -357,19 +425,34 @@ const fewFiles: Fault = {
   name: 'too few open files (EMFILE)',
   needs: ['prlimit'],
   rounds: { short: 3, long: 30 },
-  play: (rounds, random) =>
-    onGoingBook(rounds, async (directory, told, i) => {
-      const most = i % ROUNDS_A_BOOK === 0 ? 100 : 18 + Math.floor(random() * 22)
+  async play(rounds, random) {
+    let tooFew = 0
+    const outcome = await onGoingBook(rounds, async (directory, told, i) => {
+      // Enough at first, then enough for Node alone, then somewhere around what a book needs.
+      const most = [100, 24][i % ROUNDS_A_BOOK] ?? 18 + Math.floor(random() * 22)
       const scribe = startScribe(directory, told, { ms: 600, wrap: ['prlimit', `--nofile=${most}:${most}`] })
-      await scribe.ended
+      const { code, stdout } = await scribe.ended
+      if (code !== 0 || stdout.includes('\n! ')) tooFew++
       return `round ${i}, ${most} files`
-    }),
+    })
+    if (tooFew === 0) outcome.wrong.push('the files were never too few: every start went well, and nobody was refused')
+    return outcome
+  },
+}
+
+function takesWrites(folder: string): boolean {
+  try {
+    writeFileSync(join(folder, '.probe'), '?')
+    return true
+  } catch {
+    return false
+  }
 }
 
 const powerLoss = (kind: 'ext4' | 'xfs'): Fault => ({
   name: `98, 99. power loss on ${kind}`,
   needs: ['root', `mkfs.${kind}`, 'xfs_io'],
-  rounds: { short: 1, long: 50 },
+  rounds: { short: 3, long: 50 },
   async play(rounds, random) {
     const outcome = newOutcome()
     for (let i = 0; i < rounds; i++)
@@ -387,6 +470,7 @@ const powerLoss = (kind: 'ext4' | 'xfs'): Fault => ({
           if (i % 2 === 0) await scribe.begun
           await wait(ms)
           run('xfs_io', '-x', '-c', 'shutdown', mount)
+          if (takesWrites(mount)) outcome.wrong.push(`round ${i}: the power was not lost: the disk still takes writes`)
           kill(scribe)
           await scribe.ended
         })
@@ -402,14 +486,20 @@ const powerLoss = (kind: 'ext4' | 'xfs'): Fault => ({
   },
 })
 
+const YEARS_MS = 5 * 365 * 86_400_000
+
 const clockJumps: Fault = {
   name: '116. the clock jumps an hour and ten years, both ways',
   needs: [],
   rounds: { short: 1, long: 20 },
   play: (rounds) =>
     onGoingBook(rounds, async (directory, told, i) => {
+      const before = existsSync(directory) ? (await timesOf(directory)).length : 0
       await startScribe(directory, told, { ms: 700, clock: 'jumps' }).ended
-      return `round ${i}`
+      const times = (await timesOf(directory)).slice(before)
+      const steps = times.slice(1).map((time, n) => time - times[n]!)
+      const hasJumped = steps.some((ms) => ms > YEARS_MS) && steps.some((ms) => ms < -YEARS_MS)
+      return hasJumped ? `round ${i}` : { missed: `round ${i}: its events do not go back and forth by years` }
     }),
 }
 
@@ -453,7 +543,19 @@ const terms: Fault = {
 }
 
 export const faults: readonly Fault[] = [
-  ...[kills, syscallKills, failedSyncs, fullOnce, fullDisk, cutTails, tornWrites, bitFlips, deletedFiles, fewFiles],
+  ...[
+    kills,
+    syscallKills,
+    failedSyncs,
+    hangingSyncs,
+    fullOnce,
+    fullDisk,
+    cutTails,
+    tornWrites,
+    bitFlips,
+    deletedFiles,
+    fewFiles,
+  ],
   ...[powerLoss('ext4'), powerLoss('xfs'), clockJumps, secondInstance, terms],
 ]
 

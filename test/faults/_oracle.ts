@@ -53,6 +53,18 @@ export async function judge(directory: string, told: Told): Promise<Verdict> {
   }
 }
 
+/** The times of a book's events, in their order. ms since 1970 */
+export async function timesOf(directory: string): Promise<number[]> {
+  const ledger = await Ledger.open({ directory, clock: Date.now, version: 'test' }, { mustExist: true })
+  const times: number[] = []
+  try {
+    for await (const { at } of ledger.events()) times.push(Date.parse(at))
+  } finally {
+    await ledger.close()
+  }
+  return times
+}
+
 async function holdAgainst(ledger: Ledger, told: Told): Promise<Verdict> {
   const wrong: string[] = []
   const [added, deleted, replaced] = [new Map<string, number>(), new Set<string>(), new Set<string>()]

@@ -15,6 +15,8 @@ export type Running = {
   readonly begun: Promise<void>
   /** What it has said so far fits, or it has ended. */
   readonly said: (fits: (stdout: string) => boolean) => Promise<void>
+  /** It has told all that it knew when this was called, or it has ended. */
+  readonly answers: () => Promise<void>
   readonly ended: Promise<{ code: number | null; stdout: string; stderr: string }>
 }
 
@@ -58,7 +60,15 @@ export function startScribe(
   async function said(fits: (stdout: string) => boolean): Promise<void> {
     while (!hasEnded && !fits(stdout)) await wait(10)
   }
-  return { child, begun: said((stdout) => stdout.includes('\n+ ')), said, ended }
+  async function answers(): Promise<void> {
+    const count = (): number => stdout.split('\n= here\n').length
+    const before = count()
+    child.stdin.write('?')
+    await said(() => count() > before)
+  }
+  // It may have ended before it was asked.
+  child.stdin.on('error', () => {})
+  return { child, begun: said((stdout) => stdout.includes('\n+ ')), said, answers, ended }
 }
 
 /** Ends a scribe and whatever runs it. */

@@ -1,7 +1,7 @@
 /**
  * A program of its own that writes into a book as fast as it can, and tells what it was told, until it is stopped: by
  * itself after `MS` (or `UNTIL` something), or by whatever fault it is put through. A line is on its way before anything else happens:
- * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`.
+ * `? text` asked, `+ text` acknowledged, `x text` deletion acknowledged, `! reason` refused, `# seq` looked into the book meanwhile, `= ready`, `= here` when asked.
  */
 import { writevSync } from 'node:fs'
 import { deleteTodoAt } from '../../src/domain/deletions.ts'
@@ -33,6 +33,9 @@ if ((await ledger.read((state) => state.users.get('alice'))) === undefined) {
   await ledger.transact(SYSTEM, (state) => registerUser(state, input))
 }
 say('= ready')
+
+// A turn later: what was known when it was asked has been told by then.
+process.stdin.on('data', () => setImmediate(() => say('= here')))
 
 const stop = new AbortController()
 void ledger.scrub.run(stop.signal)
