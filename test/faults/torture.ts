@@ -1,4 +1,7 @@
-/** The long run of every fault. `SEED=n` repeats one, `ONLY=word` plays some of them. Ends with a table. */
+/**
+ * The long run of every fault. `SEED=n` repeats one, `ONLY=word` plays some of them, `SHARE=0.1` a tenth of the rounds, but
+ * no fewer than the tests. Ends with a table.
+ */
 import { styleText } from 'node:util'
 import { faults, type Outcome, play } from './_faults.ts'
 import { has, randomFrom } from './_run.ts'
@@ -19,7 +22,7 @@ for (const fault of faults.filter(({ name }) => name.includes(only))) {
   }
   process.stderr.write(`${name} …\n`)
   const began = performance.now()
-  const outcome = await play(fault, Math.ceil(rounds.long * share), randomFrom(seed))
+  const outcome = await play(fault, Math.max(rounds.short, Math.ceil(rounds.long * share)), randomFrom(seed))
   rows.push([name, ...cellsOf(outcome), `${Math.round((performance.now() - began) / 1000)} s`])
   for (const told of [...outcome.wrong, ...outcome.falseRefusals].slice(0, 5))
     process.stdout.write(`  ${name}: ${told}\n`)
