@@ -145,10 +145,11 @@ export async function readJson(
   ctx: Context,
   { limit, deps: { largeBodies, fairUse }, budget }: BodyBounds,
 ): Promise<void> {
+  if (!hasBody(ctx)) return
   const type = mediaType(ctx)
-  if (!hasBody(ctx) || ![JSON_TYPE, MERGE_PATCH_TYPE].includes(type)) return
-  await largeBodies.within(budget, async (enter) => parse(ctx, type, await readBytes(ctx, limit, enter)))
-  await fairUse.begin(ctx, budget)
+  if ([JSON_TYPE, MERGE_PATCH_TYPE].includes(type))
+    await largeBodies.within(budget, async (enter) => parse(ctx, type, await readBytes(ctx, limit, enter)))
+  await fairUse.begin(ctx)
 }
 
 /** koa-bodyparser decodes and parses JSON. Forms are kept as text: `formFields` reads them, more strictly than it does. */
@@ -199,7 +200,7 @@ export async function readBody(
 ): Promise<string> {
   if (!types.includes(mediaType(ctx))) throw new Refused('media_type_unsupported')
   const text = await largeBodies.within(budget, async (enter) => textOf(await readBytes(ctx, limit, enter)))
-  await fairUse.begin(ctx, budget)
+  await fairUse.begin(ctx)
   return text
 }
 

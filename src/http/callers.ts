@@ -34,8 +34,9 @@ export async function requireListCaller(ctx: Context, deps: Deps, scope: string)
   const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'api')
   requireScope(caller, scope)
   const found = authentication.listCaller(caller, String(ctx.params.username))
+  deps.fairUse.belongsTo(ctx, found.budget)
   // Otherwise once the body is read: slow senders must not keep the others of their user waiting.
-  if (!hasBody(ctx)) await deps.fairUse.begin(ctx, found.budget)
+  if (!hasBody(ctx)) await deps.fairUse.begin(ctx)
   return found
 }
 

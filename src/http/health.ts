@@ -90,7 +90,7 @@ function bookMetrics({ ledger, services: { limits }, largeBodies, fairUse }: Dep
   })
   const limited = new Gauge({
     name: 'daybook_limited_total',
-    help: 'Requests refused with 429 since the start, by limit',
+    help: 'Requests refused with 429, and answers cut off, since the start, by limit',
     labelNames: ['limit'],
     registers: [registry],
     collect() {

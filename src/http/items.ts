@@ -77,28 +77,29 @@ export function itemRoutes(deps: Deps): Router {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
     const body = await bodyOf(ctx, caller, [...ITEM_MEMBERS, 'done', 'username'], { types: PATCH_TYPES })
-    const safely = { ...keyOf(ctx), expects: expectation(ctx) }
-    answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safely))
+    answerItem(ctx, await todos.change(caller, String(ctx.params.id), changeOf(body), safelyOf(ctx)))
   })
 
   router.delete(`${PATH}/:id`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
-    const safely = { ...keyOf(ctx), expects: expectation(ctx) }
+    await deps.fairUse.begin(ctx) // A body means nothing here.
     ctx.set('Cache-Control', 'no-store')
-    ctx.body = await todos.deleteOne(caller, String(ctx.params.id), safely)
+    ctx.body = await todos.deleteOne(caller, String(ctx.params.id), safelyOf(ctx))
   })
 
   router.post(`${PATH}/:id/move`, async (ctx) => {
     const caller = await requireListCaller(ctx, deps, WRITE)
     queryOf(ctx, [])
     const body = await bodyOf(ctx, caller, ['before', 'after', 'position', 'username'])
-    const safely = { ...keyOf(ctx), expects: expectation(ctx) }
-    answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), safely))
+    answerItem(ctx, await todos.move(caller, String(ctx.params.id), placeOf(body), safelyOf(ctx)))
   })
 
   return router
 }
+
+/** The idempotency key of a write, and what its caller believes of the to-do (`If-Match`). */
+const safelyOf = (ctx: Context): Safely => ({ ...keyOf(ctx), expects: expectation(ctx) })
 
 /** Reads the body of a route, once its sender is known. The function it gives throws as `readJson` does. */
 const bodyReader =

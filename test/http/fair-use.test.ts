@@ -1,4 +1,4 @@
-/** Fair use: the requests of one caller take turns, and answers that nobody reads are kept within bounds. */
+/** Fair use: the requests of one caller take turns, and answers that are not read are kept within bounds. */
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
@@ -19,7 +19,8 @@ async function start(t: ExecutionContext, bounds: FairUseBounds, work: (ctx: Con
   app.silent = true
   app.use(fairUse.middleware)
   app.use(async (ctx) => {
-    await fairUse.begin(ctx, ctx.path.split('/')[1]!)
+    fairUse.belongsTo(ctx, ctx.path.split('/')[1]!)
+    await fairUse.begin(ctx)
     ctx.body = await work(ctx)
   })
   const server: Server = createHttpServer()
@@ -132,6 +133,34 @@ test('a small answer is never cut, and one that is read counts no more', async (
     t.true(socket.bytesRead > 10_000)
   }
   t.is(fairUse.cut, 0)
+})
+
+test('a body counts by its length, too, where it is refused, and an answer without one does not', async (t) => {
+  const { ask, token, url } = await begin(t, { limits: limitsOf({ api: 100 }) })
+  const left = async (): Promise<number> =>
+    Number(/"api";r=(\d+)/.exec((await ask('GET', ITEMS)).headers.get('ratelimit') ?? '')?.[1])
+  const before = await left()
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const broken = await fetch(`${url}${ITEMS}`, { method: 'POST', headers, body: `{"todo":"${' '.repeat(140_000)}` })
+  t.is(broken.status, 400)
+  t.is(await left(), before - 1 - 2 - 1)
+})
+
+test('a turn ends with the answer at the deadline, though the work goes on', async (t) => {
+  const { note, until } = journal()
+  const bounds = { atOnce: 1, unsentOfOne: MB, unsentOfAll: MB }
+  const { ask } = await start(t, bounds, async (ctx) => {
+    note(ctx.path)
+    if (ctx.path !== '/alice/1') return 'done'
+    ctx.respond = false
+    ctx.res.end('late')
+    return new Promise(() => {})
+  })
+  ask('/alice/1')
+  await until((all) => all.includes('/alice/1'))
+  ask('/alice/2')
+  await until((all) => all.includes('/alice/2'))
+  t.pass()
 })
 
 test('who sends a body slowly keeps no turn', async (t) => {

@@ -138,6 +138,8 @@ test('the body is one JSON-RPC message of UTF-8 JSON, of bounded size and depth'
       null,
       -32600,
     ])
+  const revision = requestIn('2026', LIST).body.replace('2026-07-28', 'x'.repeat(1001))
+  t.deepEqual(await wrong(revision), [400, '2.0', null, -32600])
   for (const name of ['name', 'uri'])
     for (const length of [1000, 1001]) {
       const params = { arguments: {}, [name]: 'x'.repeat(length) }

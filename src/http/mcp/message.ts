@@ -40,11 +40,15 @@ export function messageOf(text: string): Message {
 /** How long what answers repeat may be, in UTF-16 units. Ids of Daybook have 26. */
 const MAX_NAME_LENGTH = 1000
 
+/** Where a message of the 2026 revision names that. */
+const REVISION = 'io.modelcontextprotocol/protocolVersion'
+
 /** What answers repeat, so that it must not be long: it would come back twice. */
 function longNameOf(message: unknown): string | undefined {
   const { id, method, params } = Object(message)
-  const { name, uri } = Object(params)
-  const found = Object.entries({ id, method, name, uri }).find(
+  const { name, uri, _meta } = Object(params)
+  const { [REVISION]: revision } = Object(_meta)
+  const found = Object.entries({ id, method, name, uri, [REVISION]: revision }).find(
     ([, value]) => typeof value === 'string' && value.length > MAX_NAME_LENGTH,
   )
   return found === undefined ? undefined : `"${found[0]}"`

@@ -31,6 +31,7 @@ export function mcpRoutes(deps: Deps): Router {
     const caller = await authentication.caller(provenance(ctx), () => bearerToken(ctx), 'mcp')
     const call: Call = { deps, caller: authentication.listCaller(caller) }
     const { budget, scope } = call.caller
+    deps.fairUse.belongsTo(ctx, budget)
     // Who only reads sends nothing large, and must not keep the others of a user from it.
     const limit = includesScope(scope, WRITE) ? MAX_BATCH_BYTES : SMALL_BYTES
     const read = messageOf(await readBody(ctx, { limit, deps, budget }))
