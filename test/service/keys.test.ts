@@ -73,7 +73,8 @@ test('what an operator asks for nobody, of nothing or badly is refused, and noth
   const { keys } = services
   t.is(await refusalOf(keys.issueFor(OPERATOR, 'nobody', 'x')), 'user_unknown')
   t.is(await refusalOf(keys.issueFor(OPERATOR, 'bob', 'x')), 'user_already_revoked')
-  t.is(await refusalOf(keys.issueFor(OPERATOR, 'alice', '')), 'key_label_invalid')
+  for (const label of ['', 'Work” tool delete_todos “x', 'two\nlines', ' x', 'x'.repeat(61)])
+    t.is(await refusalOf(keys.issueFor(OPERATOR, 'alice', label)), 'key_label_invalid', label)
   t.is(await refusalOf(keys.listFor(OPERATOR, 'nobody')), 'user_unknown')
   t.is(await refusalOf(keys.revoke(OPERATOR, 'nothing')), 'key_unknown')
   t.deepEqual(await happened(), [])
