@@ -24,7 +24,7 @@ export function bearerToken(ctx: Context): string {
 }
 
 /**
- * The caller of a route under `/todos/:username`, and their list. Where there is no body, it is their turn (`FairUse`).
+ * The caller of a route under `/todos/:username`, and their list. Without a body, this also waits for the turn of the request (`FairUse`).
  * @param scope what the token must allow, where there are scopes
  * @throws {Refused} as `Authentication` does; `scope_insufficient`, `origin_foreign`
  */

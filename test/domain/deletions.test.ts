@@ -137,7 +137,7 @@ test('the oldest deletions give way where a list keeps too many, too large ones,
   t.deepEqual(full.rows(full.replayed()), full.rows())
 })
 
-test('what is deleted is sorted once, by age: a place in the list is looked at only where two are of one age', (t) => {
+test('deleted to-dos are sorted once, by age: their order in the list decides only between two of one age', (t) => {
   const history = start('a', 'b', 'c')
   let looks = 0
   const gone = { owner: 'alice', parts: [], priority: null, createdAt: '', updatedAt: '', doneAt: null, deletedAt: '' }

@@ -201,7 +201,7 @@ function moved(list: readonly string[], id: string, place: object, isOpen: (id: 
   return others.toSpliced(next === undefined ? others.length : others.indexOf(next), 0, id)
 }
 
-test('whatever is added, moved, deleted and undeleted, the order is that of a plain list, and replay agrees', (t) => {
+test('after any adds, moves, deletions and undos the order is that of a plain list, and replay agrees', (t) => {
   let squeezed = 0
   fc.assert(
     fc.property(fc.array(acts, { maxLength: 120, size: 'max' }), fc.subarray(NAMES), (played, done) => {
@@ -296,7 +296,7 @@ test('where no rank is left between two to-dos, some get new ones, and the order
   }
 })
 
-/** A list of so many, t0 first, and how many rows the next move changes. */
+/** A list of that many to-dos, t0 first, and how many rows the next move changes. */
 function large(count: number) {
   const names = Array.from({ length: count }, (_, i) => `t${i}`)
   const history = new History().given(...names.map((id) => todoAdded('alice', id, { text: id })))

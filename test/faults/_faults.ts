@@ -80,7 +80,7 @@ async function onDisk<T>(what: readonly string[], folder: string, work: () => Pr
 /** So many rounds on one book before a new one is begun, so that old books and new ones are met. */
 const ROUNDS_A_BOOK = 15
 
-/** What happens at some moment may miss its moment. So many times one after another, it does not happen at all. */
+/** A fault may come too late. After this many misses in a row it is taken not to happen at all. */
 const MOST_MISSED = 12
 
 /**
@@ -228,7 +228,7 @@ const failedSyncs: Fault = {
     }),
 }
 
-/** So many acknowledgements need more syncs than four threads have made when the one to hang is due. */
+/** This many acknowledgements need more syncs than four threads have made when the one to hang is due. */
 const MANY = 2000
 
 /** Longer than any run. us */

@@ -64,7 +64,7 @@ function journal() {
   return { names, note, until }
 }
 
-test('so many requests of one caller are worked on at once; the next waits for its turn, and other callers do not', async (t) => {
+test('a bounded number of requests of one caller is worked on at once; the next one waits for its turn, other callers do not', async (t) => {
   const { names, note, until } = journal()
   const gates = new Map<string, () => void>()
   const bounds = { atOnce: 2, unsentOfOne: MB, unsentOfAll: MB }

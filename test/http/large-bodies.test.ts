@@ -28,7 +28,7 @@ const EXPECT: Lines = { expect: '100-continue' }
 const TYPES = { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }
 const bearer = (token: string): Lines => ({ authorization: `Bearer ${token}` })
 
-/** Sends a whole body of so many bytes. */
+/** Sends a whole body of that many bytes. */
 const post = (url: string, [method, path, body]: Where, who: Lines, bytes = LARGE): Promise<Answered> =>
   send(url, method, path, body.padEnd(bytes), { ...TYPES, ...who })
 
@@ -304,7 +304,7 @@ test.serial('who leaves before it is known who they are takes no slot', async (t
     issueKey(state, { key: 'alice', user, digest: digest('dbk_alice'), label: 'x' }),
   )
   const alice = bearer('dbk_alice')
-  // The first use of a key is recorded, so whoever shows it waits for the disk.
+  // The first use of a key is recorded, so its request waits for the disk.
   const release = holdWrites(t)
   const asked = new Sender(t, url, ADD, alice, LARGE)
   const senders = Array.from({ length: 8 }, () => new Sender(t, url, ADD, alice, LARGE, {}))

@@ -170,7 +170,7 @@ test('a refusal, too, waits for what it has seen', async (t) => {
   t.deepEqual(order, ['other at 2', 'revoke at 3', 'again at 3'])
 })
 
-test('what is not admitted is not recorded, and is told when what was seen is on disk', async (t) => {
+test('events that are not admitted are not recorded, and the refusal waits until the rows that it met are on disk', async (t) => {
   const { ledger } = await startBook(t)
   const { order, note } = watch(ledger)
   const seen: string[] = []

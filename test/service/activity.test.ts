@@ -49,7 +49,7 @@ test('pages by cursor give everything once, whatever comes in between', async (t
   }
 })
 
-test('a page reads so many events at most, and the pages end where the time asked for begins', async (t) => {
+test('a page reads a bounded number of events, and the pages end where the time asked for begins', async (t) => {
   const { ledger, given, clock } = await begin(t)
   await given(added('old', 'alice'))
   for (let i = 0; i < 9; i++) await given(added(`b${i}`, 'bob'))

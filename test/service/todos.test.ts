@@ -174,7 +174,7 @@ test('a caller who was revoked between authentication and decision is refused, a
   t.deepEqual(await news(), ['TodoAdded'])
 })
 
-test('the same key for another to-do is another request, whatever is asked of it', async (t) => {
+test('the same key for another to-do is refused as another request, in every operation', async (t) => {
   const { todos, given, news } = await begin(t)
   await given(added('a', 'alice'), added('b', 'alice'), added('c', 'alice'))
   // Each is done to b, then asked of a under the same key. After the move the order is b, a, c.
