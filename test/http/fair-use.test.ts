@@ -8,6 +8,7 @@ import { FairUse, type FairUseBounds } from '../../src/http/fair-use.ts'
 import { attach, createHttpServer } from '../../src/http/server.ts'
 import { Limits } from '../../src/service/limits.ts'
 import { limitsOf } from '../service/_services.ts'
+import { holdWrites, settleTraffic } from './_elsewhere.ts'
 import { begin, ITEMS } from './_items.ts'
 
 const MB = 1 << 20
@@ -161,6 +162,32 @@ test('a turn ends with the answer at the deadline, though the work goes on', asy
   ask('/alice/2')
   await until((all) => all.includes('/alice/2'))
   t.pass()
+})
+
+test.serial('each write takes a turn, whether its body is read, means nothing, or is none', async (t) => {
+  const { world, url, token, add } = await begin(t, { limits: limitsOf({}) })
+  const items = await add(...Array.from({ length: 12 }, (_, i) => `${i}`))
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const count = () =>
+    world.ledger.peek(({ todos }) => [...todos.entries()].filter(([, { deletedAt }]) => !deletedAt).length)
+  const writes: readonly (readonly [what: string, by: number, path: (i: number) => string, init: RequestInit])[] = [
+    ['a new to-do', 1, () => ITEMS, { method: 'POST', body: '{"todo":"x"}' }],
+    ['a new to-do by index', 1, () => '/todos/me', { method: 'POST', body: '{"todo":"x"}' }],
+    ['a deletion', -1, (i) => `${ITEMS}/${items[i]!.id}`, { method: 'DELETE' }],
+    ['a deletion with a body', -1, (i) => `${ITEMS}/${items[6 + i]!.id}`, { method: 'DELETE', body: '{}' }],
+  ]
+  for (const [what, by, path, init] of writes) {
+    const before = count()
+    const release = holdWrites(t)
+    const asked = Array.from({ length: 6 }, (_, i) => fetch(url + path(i), { ...init, headers }))
+    // The bound ends a test that fails.
+    for (let tries = 0; tries < 200 && count() !== before + 4 * by; tries++) await settleTraffic()
+    await settleTraffic()
+    t.is(count(), before + 4 * by, `${what}: four are decided, and two wait for their turn`)
+    await release()
+    for (const answer of await Promise.all(asked)) t.true(answer.ok, `${what}: ${answer.status}`)
+    t.is(count(), before + 6 * by, what)
+  }
 })
 
 test('who sends a body slowly keeps no turn', async (t) => {
